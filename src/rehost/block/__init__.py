@@ -1,0 +1,1 @@
+"""Block devices behind one protocol, and filters that delay, fail, throttle and count."""

@@ -1,0 +1,1 @@
+"""Drivers: places where volumes, images and instances live."""

@@ -1,0 +1,1 @@
+"""Turning a replica into an image that boots on other hardware."""

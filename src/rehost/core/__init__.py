@@ -1,0 +1,1 @@
+"""The pure core: values, rules and state machines; no I/O, clock or randomness."""

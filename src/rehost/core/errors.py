@@ -1,0 +1,141 @@
+"""The error tree: every error says what happened, to what, and what to do next.
+
+`code` is the stable name that people see as a job's ErrorCode; `advice` is the next step.
+"""
+
+from typing import ClassVar
+
+
+class RehostError(Exception):
+    """The root of all errors that rehost raises on purpose."""
+
+    code: ClassVar[str] = "InternalError"
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what, advice)
+        self.what = what
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.advice}" if self.advice else self.what
+
+
+class ReportedError(RehostError):
+    """An error that another process met and reported by code, text and advice."""
+
+    def __init__(self, code: str, what: str, advice: str = "") -> None:
+        super().__init__(what, advice)
+        self.reported_code = code
+
+
+def code_of(error: BaseException) -> str:
+    """The stable code of any error; errors not of this tree are internal ones."""
+    if isinstance(error, ReportedError):
+        return error.reported_code
+    return error.code if isinstance(error, RehostError) else RehostError.code
+
+
+class InvalidValueError(RehostError, ValueError):
+    code = "InvalidParameter"
+
+
+class InvalidTransitionError(RehostError):
+    """An event that a job's state does not allow."""
+
+    code = "ReplicationJob.InvalidStatus"
+
+
+class WireError(RehostError):
+    """The peer broke the protocol of the data plane."""
+
+    code = "DataPlane.ProtocolError"
+
+
+class FrameTooLongError(WireError):
+    code = "DataPlane.FrameTooLong"
+
+
+class TicketError(RehostError):
+    code = "Ticket.Invalid"
+
+
+class TicketExpiredError(TicketError):
+    code = "Ticket.Expired"
+
+
+class TicketStaleError(TicketError):
+    """A newer generation of the run has taken the volumes over."""
+
+    code = "Ticket.Stale"
+
+
+class ConnectionLostError(RehostError):
+    """The data plane's connection ended; the sender connects again."""
+
+    code = "DataPlane.ConnectionLost"
+
+
+class DigestMismatchError(RehostError):
+    code = "DataPlane.DigestMismatch"
+
+
+class SourceReadError(RehostError):
+    """A source disk returned an I/O error."""
+
+    code = "SourceDisk.ReadFailed"
+
+
+class SourceDiskChangedError(RehostError):
+    """A source disk vanished, appeared or was repartitioned during a run."""
+
+    code = "SourceDisk.Changed"
+
+
+class FreezeError(RehostError):
+    code = "SourceServer.FreezeFailed"
+
+
+class VolumeFullError(RehostError):
+    code = "TargetDisk.Full"
+
+
+class VolumeError(RehostError):
+    code = "TargetDisk.WriteFailed"
+
+
+class ActivationCodeError(RehostError):
+    code = "ActivationCode.Invalid"
+
+
+class AgentIdentityError(RehostError):
+    code = "Agent.IdentityInvalid"
+
+
+class ControlPlaneError(RehostError):
+    """The control plane could not be reached or refused the agent."""
+
+    code = "ControlPlane.Unreachable"
+
+
+class MachineError(RehostError):
+    """A virtual machine did not start, answer or end as it should."""
+
+    code = "Machine.Failed"
+
+
+class ConversionError(RehostError):
+    code = "Conversion.Failed"
+
+
+class BootCheckError(RehostError):
+    code = "BootCheck.Failed"
+
+
+class MissingProgramError(RehostError):
+    """A program that this host needs is not installed."""
+
+    code = "Host.ProgramMissing"
+
+
+class NotFoundError(RehostError):
+    code = "NotFound"

@@ -1,0 +1,1 @@
+"""Durable execution of runs, behind the engine port."""

@@ -1,0 +1,1 @@
+"""QEMU virtual machines: start, talk to, watch and end them."""

@@ -1,0 +1,1 @@
+"""The receiver: checks tickets, writes volumes, keeps the journal of durable chunks."""
