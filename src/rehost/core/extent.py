@@ -93,3 +93,11 @@ def _first_ending_after(extents: Sequence[Extent], position: int) -> int:
         else:
             high = middle
     return low
+
+
+def chunk_size_for(size: int) -> int:
+    """The unit of comparison and transfer for a disk of `size` bytes: 256 KiB, above 1 TiB 1 MiB.
+
+    A journal costs 32 bytes a chunk: 128 MiB per TiB at 256 KiB, 512 MiB at 16 TiB with 1 MiB.
+    """
+    return 256 << 10 if size <= 1 << 40 else 1 << 20

@@ -11,7 +11,7 @@ class RoundKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RoundResult:
+class RoundReport:
     """What one round did, over all disks of a run."""
 
     kind: RoundKind
@@ -28,7 +28,7 @@ class RoundLimits:
     small: int = 64 << 20  # bytes: a round that changed less is followed by the final one
 
 
-def next_round(done: list[RoundResult], limits: RoundLimits) -> RoundKind | None:
+def next_round(done: list[RoundReport], limits: RoundLimits) -> RoundKind | None:
     """The kind of the next round, None after the final one.
 
     Deltas go on while each changes clearly less than the one before it; when they no longer shrink, another

@@ -1,0 +1,145 @@
+"""What agent and control plane say to each other, as values; JSON at the border is msgspec's work.
+
+`docs/protocol.md` has the paths. Ids and codes are strings, sizes bytes, times Unix seconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rehost.core.round import RoundKind, RoundReport
+from rehost.core.server import Inventory
+
+ASSIGNMENT_WAIT = 25  # seconds that a long poll for the assignment is held at most
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    code: str  # the activation code
+    secret: str  # 64 hex digits that the agent made and keeps; repeated registration answers the same source
+    inventory: Inventory
+    agent_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    source_id: str
+    heartbeat_rate: int  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    inventory: Inventory
+    system_info: str  # the API's SystemInfo: JSON of at most 1 KB
+    agent_version: str
+    error_code: str = ""
+    error_msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatAnswer:
+    heartbeat_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    bandwidth_limit: int = 0  # KB/s over all streams of the run, 0: no limit
+    compress_level: int = 1  # 0 (none) to 10
+    checksum: bool = True  # the receiver verifies each chunk's digest before it writes
+    streams: int = 2
+    freeze_deadline: float = 60.0  # seconds after which the watchdog thaws whatever happens
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentVolume:
+    volume: int  # number on the wire and in the replica: the source's disk index
+    disk_path: str  # /dev/sda
+    size: int
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A run that the agent has to carry out; (run, generation) names it."""
+
+    run: str
+    job: str
+    generation: int
+    ticket: str
+    receiver_host: str  # empty: the control plane's host as the agent knows it
+    receiver_port: int
+    volumes: tuple[AssignmentVolume, ...]
+    options: RunOptions = RunOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentAnswer:
+    version: int  # give it back to be told only of changes
+    assignment: Assignment | None
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    COPYING = "copying"
+    FREEZING = "freezing"
+    COMPLETING = "completing"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskProgress:
+    """One disk in the present round."""
+
+    disk: int
+    total: int  # bytes that the round has to look at
+    done: int  # of these, what is durable or proved equal
+    read: int  # bytes read in the run so far
+    sent: int  # bytes on the wire in the run so far
+    changed: int  # bytes of chunks that differed, in this round
+    rate: float  # bytes done per second, over the last seconds
+    eta: float | None  # seconds to the end of the round
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    run: str
+    generation: int
+    phase: Phase
+    round: int  # from 1
+    kind: RoundKind
+    disks: tuple[DiskProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionConsistency:
+    device: str  # 0_0
+    way: str  # frozen, unmounted, whole, swap-header, ...
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    roots: tuple[str, ...]  # hex, per volume in the assignment's order
+    rounds: tuple[RoundReport, ...]
+    read: int
+    sent: int
+    used: int  # bytes of used blocks in the final map
+    freeze_seconds: float
+    started: float
+    ended: float
+    consistency: tuple[PartitionConsistency, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    code: str
+    what: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a run on the agent's side: exactly one of report and error."""
+
+    run: str
+    generation: int
+    report: RunReport | None = None
+    error: ErrorReport | None = None
