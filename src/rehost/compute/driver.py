@@ -1,0 +1,191 @@
+"""What a place offers in which replicas, images and instances live.
+
+Every driver passes the same conformance suite. Every call can be repeated: a step that died half-way is simply done
+again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from rehost.core import digest
+from rehost.core.server import BootMode
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """One disk that a replica has to hold."""
+
+    volume: int  # the source's disk index
+    size: int  # bytes
+    chunk: int  # bytes
+    used: int | None = None  # bytes that a copy will write; None: unknown, so that room for all is asked for
+
+
+class ImageState(StrEnum):
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDisk:
+    volume: int
+    path: Path  # the overlay
+    size: int  # bytes, as the guest sees it
+    source_size: int  # bytes of the replica's volume below it
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    id: str
+    job: str
+    name: str
+    description: str
+    region: str
+    boot_mode: BootMode
+    mac: str  # of the card that the image's guest is prepared for
+    state: ImageState
+    created: float  # Unix seconds
+    disks: tuple[ImageDisk, ...]
+    folder: Path
+    error: str = ""  # why it failed
+
+    @property
+    def boot_folder(self) -> Path:
+        """Where the boot check's evidence is: serial.log, screen.png, verdict.json, output.txt."""
+        return self.folder / "boot"
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    name: str  # firmware, loader, kernel, userspace, login
+    seconds: float  # since power on
+
+
+@dataclass(frozen=True, slots=True)
+class BootVerdict:
+    ok: bool
+    verdict: str  # "ok", or what was in the way: "initramfs: root device missing"
+    milestones: tuple[Milestone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuestState:
+    """What the booted guest says of itself through its agent."""
+
+    system: str  # systemctl is-system-running: running, degraded, ...
+    failed_units: tuple[str, ...]
+    mounts: tuple[str, ...]  # "<target> <source> <file system>"
+    addresses: tuple[str, ...]  # "<interface> <address>/<prefix>"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """The end of the command that a job asks to be run in the booted guest."""
+
+    command: str
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootEvidence:
+    """What a boot check saw; it lies as verdict.json beside the serial log and the screenshot."""
+
+    verdict: BootVerdict
+    seconds: float
+    accelerator: str
+    guest: GuestState | None = None  # None: no guest agent answered
+    command: CommandResult | None = None
+    screenshot: str = ""  # a file's name in the boot folder, empty: none could be taken
+
+
+class ExportFormat(StrEnum):
+    QCOW2 = "qcow2"
+    RAW = "raw"
+    VHD = "vhd"
+    VMDK = "vmdk"
+
+
+ExportProgress = Callable[[int, float], None]
+"""Told (volume, percent done) while an export goes on."""
+
+BOOT_DEADLINE = 300.0  # seconds to the login prompt, enough for software emulation
+
+
+def mac_of(image_id: str) -> str:
+    """The address of an image's network card: the same one at its conversion, boot check and every boot."""
+    tail = digest.of(image_id.encode())[:3]
+    return ":".join(f"{byte:02x}" for byte in b"\x52\x54\x00" + tail)
+
+
+class Driver(Protocol):
+    """Replicas belong to jobs, images are built on sealed replicas and keep them alive."""
+
+    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
+        """Volumes to write to, as of now by writers of this generation only; an existing replica is kept.
+
+        VolumeFullError when the place has no room for the used bytes that are not there yet,
+        VolumeError when the replica has other volumes or a finished image is built on it.
+        """
+
+    def replica_path(self, job: str) -> Path:
+        """The replica's folder."""
+
+    def seal(self, job: str, roots: Sequence[bytes]) -> None:
+        """The replica is complete and is not written any more; roots in the order of the volumes."""
+
+    def discard_replica(self, job: str) -> None:
+        """The job needs its replica no more; it goes when no image needs it either."""
+
+    def create_image(
+        self,
+        image_id: str,
+        job: str,
+        name: str,
+        *,
+        description: str = "",
+        region: str = "",
+        boot_mode: BootMode = BootMode.BIOS,
+        sizes: Mapping[int, int] | None = None,
+    ) -> tuple[Path, ...]:
+        """Fresh overlays on the job's sealed replica, in the order of the volumes, and an image in building.
+
+        `sizes`: bytes asked for per volume; a disk is never smaller than its source. A repeated call
+        throws away what the earlier one's overlays hold.
+        """
+
+    def record_conversion(self, image_id: str, report: object) -> None:
+        """Keep the conversion's report (a dataclass or mapping that JSON can hold) as report.json."""
+
+    def boot_check(
+        self, image_id: str, *, command: str = "", deadline: float = BOOT_DEADLINE
+    ) -> BootEvidence:
+        """Boot a throw-away copy of the image, cut off from any network, and keep the evidence.
+
+        BootCheckError when it does not reach its login prompt, when `command` (run by the guest's
+        shell as root) does not end with 0, or when no guest agent runs it; the image is failed then.
+        """
+
+    def finish_image(self, image_id: str) -> Image:
+        """The image is ready: what a run has to show for itself."""
+
+    def fail_image(self, image_id: str, why: str) -> None:
+        """The image stays for inspection, as failed; nothing happens if there is none."""
+
+    def images(self) -> tuple[Image, ...]:
+        """All images, oldest first."""
+
+    def image(self, image_id: str) -> Image:
+        """NotFoundError if there is none of this id."""
+
+    def delete_image(self, image_id: str) -> None:
+        """Gone, if it was there; so is a discarded replica that it was the last to need."""
+
+    def export_image(
+        self, image_id: str, form: ExportFormat, destination: Path, progress: ExportProgress | None = None
+    ) -> tuple[Path, ...]:
+        """One self-contained file per disk in the folder `destination`; VolumeFullError without room."""
