@@ -35,6 +35,17 @@ def code_of(error: BaseException) -> str:
     return error.code if isinstance(error, RehostError) else RehostError.code
 
 
+def reported(code: str, what: str, advice: str = "") -> RehostError:
+    """What another process reported, as the error class of its code where the tree has one."""
+    found = _by_code(RehostError).get(code)
+    return found(what, advice) if found else ReportedError(code, what, advice)
+
+
+def _by_code(root: type[RehostError]) -> dict[str, type[RehostError]]:
+    below = [cls for cls in root.__subclasses__() if "code" in cls.__dict__]
+    return {cls.code: cls for cls in below} | {k: v for cls in below for k, v in _by_code(cls).items()}
+
+
 class InvalidValueError(RehostError, ValueError):
     code = "InvalidParameter"
 
@@ -139,3 +150,31 @@ class MissingProgramError(RehostError):
 
 class NotFoundError(RehostError):
     code = "NotFound"
+
+
+class DuplicateNameError(RehostError):
+    """Another job of the account already has the name."""
+
+    code = "ReplicationJobName.Duplicate"
+
+
+class QuotaExceededError(RehostError):
+    code = "QuotaExceeded.ReplicationJob"
+
+
+class SourceServerStateError(RehostError):
+    """The source server's state or its other jobs do not allow what was asked."""
+
+    code = "SourceServerState.Invalid"
+
+
+class IdempotencyError(RehostError):
+    """A ClientToken came again with other parameters."""
+
+    code = "IdempotentParameterMismatch"
+
+
+class DataFolderError(RehostError):
+    """The data folder of the control plane cannot be used."""
+
+    code = "DataFolder.Unusable"
