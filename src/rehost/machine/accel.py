@@ -1,0 +1,63 @@
+"""Which accelerator virtual machines run on: KVM only where a guest has really run on it."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from rehost.machine.programs import find
+from rehost.machine.qemu import DEBUG_EXIT_PORT
+
+KVM = "kvm"
+EMULATION = "tcg,thread=multi"
+DEADLINE = 5.0  # seconds; a sound KVM needs 0.2, and one that is slower than that is worse than emulation
+
+# A boot sector that waits for a timer interrupt, sets up page tables, enters long mode, counts to a million
+# in memory and writes 0x2A to the debug exit port. Each of it fails somewhere: there are hosts whose /dev/kvm
+# opens, runs real mode and hangs as soon as a kernel pages. Assembly in tests/machine/probe.S.
+BOOT_SECTOR = (
+    bytes.fromhex(
+        "31c08ed88ec08ed0bc007cfba16c043b066c0474fafafcbf0010b9001831c0f3abc70600100320c70600200330c706003083000f"
+        "20e00c200f22e066b8001000000f22d866b9800000c00f32660d000100000f300f0116987c0f20c0660d010000800f22c0ea6a7c"
+        "0800b940420f0048ff042500500000e2f666ba0105b02aeef4ebfd0f1f440000000000000000000000000000009a20000f00887c"
+        "0000"
+    ).ljust(510, b"\0")
+    + b"\x55\xaa"
+)
+SUCCESS = 0x2A * 2 + 1
+
+
+def choose(cache: Path) -> str:
+    """ "kvm" or "tcg,thread=multi"; found out once per boot of this host and kept in the cache folder."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    kept = cache / f"accelerator-{boot_id}"
+    if kept.exists():
+        return kept.read_text()
+    answer = KVM if os.access("/dev/kvm", os.R_OK | os.W_OK) and guest_runs(KVM) else EMULATION
+    _keep(kept, answer)
+    return answer
+
+
+def guest_runs(accelerator: str, deadline: float = DEADLINE) -> bool:
+    """Whether a tiny guest reaches its end on this accelerator within `deadline` seconds."""
+    with tempfile.NamedTemporaryFile(prefix="rehost-probe-") as sector:
+        sector.write(BOOT_SECTOR)
+        sector.flush()
+        argv = [
+            *(str(find("qemu-system-x86_64")), "-accel", accelerator, "-m", "16"),
+            *("-cpu", "host" if accelerator == KVM else "max"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-device", f"isa-debug-exit,iobase={DEBUG_EXIT_PORT},iosize=1"),
+            *("-drive", f"file={sector.name},format=raw,if=ide,snapshot=on"),
+        ]
+        try:
+            return subprocess.run(argv, capture_output=True, timeout=deadline).returncode == SUCCESS
+        except subprocess.TimeoutExpired:
+            return False
+
+
+def _keep(file: Path, answer: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".accelerator-", delete=False) as fresh:
+        fresh.write(answer)
+    os.replace(fresh.name, file)
