@@ -16,7 +16,7 @@ from rehost.wire import messages as m
 HEADER = Struct(">IB")
 LENGTH = 4  # bytes of the header that the length does not count
 
-_VERSION = Struct(">H")
+_HELLO = Struct(">HB")
 _WELCOME = Struct(">HIH")
 _VOLUME = Struct(">HQIB")
 _DATA = Struct(">QHI32sIB")
@@ -91,12 +91,13 @@ def _head(struct: Struct, body: memoryview) -> tuple[tuple[Any, ...], memoryview
 
 
 def _pack_hello(hello: m.Hello) -> tuple[bytes, ...]:
-    return _VERSION.pack(hello.version), hello.ticket.encode("ascii")
+    return _HELLO.pack(hello.version, hello.stream), hello.ticket.encode("ascii")
 
 
 def _unpack_hello(body: memoryview) -> m.Hello:
-    (version,), ticket = _head(_VERSION, body)
-    return m.Hello(version, str(ticket, "ascii"))
+    (version, stream), ticket = _head(_HELLO, body)
+    _require(stream < m.MAX_STREAMS, f"stream number {stream}, the most is {m.MAX_STREAMS - 1}")
+    return m.Hello(version, str(ticket, "ascii"), stream)
 
 
 def _pack_welcome(welcome: m.Welcome) -> tuple[bytes, ...]:
@@ -215,7 +216,7 @@ def _unpack_failure(body: memoryview) -> m.Failure:
 
 
 LAYOUTS = (
-    Layout(1, m.Hello, 3 + m.MAX_TICKET, _pack_hello, _unpack_hello),
+    Layout(1, m.Hello, 1 + _HELLO.size + m.MAX_TICKET, _pack_hello, _unpack_hello),
     Layout(2, m.Welcome, 9 + m.MAX_VOLUMES * _VOLUME.size, _pack_welcome, _unpack_welcome),
     Layout(3, m.Data, 1 + _DATA.size + m.MAX_CHUNK, _pack_data, _unpack_data),
     Layout(4, m.Zero, 1 + _ZERO.size, _pack_zero, _unpack_zero),

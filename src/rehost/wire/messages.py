@@ -13,6 +13,7 @@ MAX_CHUNK = 1 << 20  # bytes of a chunk's content
 MAX_TICKET = 8 << 10  # bytes
 MAX_COUNT = 32768  # chunks that one Zero, DigestsRequest or Digests names
 MAX_VOLUMES = 256
+MAX_STREAMS = 64  # of one run
 MAX_TEXT = 2 << 10  # bytes of each text of a Failure
 
 
@@ -42,10 +43,15 @@ class VolumeState:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The agent's first word: the newest version it speaks, and its leave to write."""
+    """The agent's first word: the newest version it speaks, its leave to write, and which stream this is.
+
+    A run has at most one connection for each stream number (0, 1, ...): a newer one ends the older, so that
+    what an agent sent before it reconnected cannot be written after what it sends now.
+    """
 
     version: int
     ticket: str
+    stream: int
 
 
 @dataclass(frozen=True, slots=True)
