@@ -1,0 +1,108 @@
+"""The job parameter ReplicationParameters: a JSON object of fixed keys, at most 2,048 characters."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from rehost.core.agentapi import RunOptions
+from rehost.core.errors import InvalidValueError
+
+LONGEST = 2048  # characters
+LONGEST_COMMAND = 1024
+MOST_STREAMS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationParameters:
+    """How a job copies and checks. The first three are the reference's, the others rehost's own."""
+
+    bandwidth_limit: int = 0  # KB/s over all streams, 0: no limit
+    compress_level: int = 1  # 0 (none) to 10
+    checksum: bool = True  # the receiver verifies each chunk before it writes it
+    streams: int = 2  # connections of a run
+    freeze_deadline: float = 60.0  # seconds after which the source is thawed whatever happens
+    boot_check_command: str = ""  # run in the booted image; its exit code decides
+
+    def options(self) -> RunOptions:
+        """What of it the agent has to know."""
+        return RunOptions(
+            self.bandwidth_limit, self.compress_level, self.checksum, self.streams, self.freeze_deadline
+        )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: str) -> bool:
+    """No NUL, and no half of a surrogate pair, which JSON escapes can make and UTF-8 cannot carry."""
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+_KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bandwidth_limit": (
+        lambda v: _is_integer(v) and 0 <= v <= 1 << 31,
+        "a whole number of KB/s, 0 for no limit",
+    ),
+    "compress_level": (lambda v: _is_integer(v) and 0 <= v <= 10, "a whole number from 0 to 10"),
+    "checksum": (lambda v: isinstance(v, bool), "true or false"),
+    "streams": (
+        lambda v: _is_integer(v) and 1 <= v <= MOST_STREAMS,
+        f"a whole number from 1 to {MOST_STREAMS}",
+    ),
+    "freeze_deadline": (lambda v: _is_number(v) and 1 <= v <= 3600, "seconds from 1 to 3600"),
+    "boot_check_command": (
+        lambda v: isinstance(v, str) and len(v) <= LONGEST_COMMAND and _is_text(v),
+        f"a shell command of at most {LONGEST_COMMAND} characters",
+    ),
+}
+
+
+def parse(text: str) -> ReplicationParameters:
+    """Empty text gives the defaults; InvalidValueError names the key, its value and what is allowed."""
+    if not text:
+        return ReplicationParameters()
+    if len(text) > LONGEST:
+        raise _invalid(f"it has {len(text)} characters, {LONGEST} are allowed")
+    for key, value in (values := _object(text)).items():
+        if key not in _KEYS:
+            raise _invalid(f"the key {key!r} is not known; allowed are {', '.join(_KEYS)}")
+        allowed, says = _KEYS[key]
+        if not allowed(value):
+            raise _invalid(f"{key}={json.dumps(value)[:80]} is not allowed; it has to be {says}")
+    return ReplicationParameters(**values)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InvalidValueError):
+            raise
+        raise _invalid(f"it is not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise _invalid("it is not a JSON object")
+    return values
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _invalid("a key is given more than once")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _invalid(f"{name} is not a number of JSON")
+
+
+def _invalid(why: str) -> InvalidValueError:
+    return InvalidValueError(
+        f"ReplicationParameters is not valid: {why}",
+        'an example: {"bandwidth_limit":0,"compress_level":1,"checksum":true}',
+    )
