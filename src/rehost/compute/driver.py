@@ -1,7 +1,7 @@
 """What a place offers in which replicas, images and instances live.
 
-Every driver passes the same conformance suite. Every call can be repeated: a step that died half-way is simply done
-again.
+Every driver passes the same conformance suite. Every call can be repeated: a step that died half-way
+is simply done again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from rehost.core import digest
-from rehost.core.server import BootMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,6 @@ class Image:
     name: str
     description: str
     region: str
-    boot_mode: BootMode
     mac: str  # of the card that the image's guest is prepared for
     state: ImageState
     created: float  # Unix seconds
@@ -98,9 +96,11 @@ class BootEvidence:
     verdict: BootVerdict
     seconds: float
     accelerator: str
-    guest: GuestState | None = None  # None: no guest agent answered
+    guest: GuestState | None = None  # None: no guest agent told, see guest_problem
+    guest_problem: str = ""
     command: CommandResult | None = None
-    screenshot: str = ""  # a file's name in the boot folder, empty: none could be taken
+    screenshot: str = ""  # a file's name in the boot folder, empty: the machine had ended
+    screen_black: bool = False  # nothing on the screen: a guest that shows itself on the serial line only
 
 
 class ExportFormat(StrEnum):
@@ -149,7 +149,6 @@ class Driver(Protocol):
         *,
         description: str = "",
         region: str = "",
-        boot_mode: BootMode = BootMode.BIOS,
         sizes: Mapping[int, int] | None = None,
     ) -> tuple[Path, ...]:
         """Fresh overlays on the job's sealed replica, in the order of the volumes, and an image in building.

@@ -1,0 +1,1 @@
+"""The local driver: replicas, images and instances in a folder of this host."""

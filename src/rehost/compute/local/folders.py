@@ -1,0 +1,78 @@
+"""Folders and files that are either there whole or not at all, whatever dies.
+
+What is being made or taken away has a name with a dot in front; nobody looks at such names but `sweep`.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+_NEW, _GONE = ".new", ".gone"
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """The file has this content after any crash, or its old one."""
+    temporary = path.with_name(f".{path.name}{_NEW}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """A file's content or a folder's entries are durable afterwards."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def begin(path: Path) -> Path:
+    """An empty folder beside `path` to build it in; what an earlier attempt left there is gone."""
+    building = path.with_name(f".{path.name}{_NEW}")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    return building
+
+
+def publish(building: Path, path: Path) -> None:
+    """A folder made in `begin` takes its place; what was there before is gone."""
+    for entry in building.iterdir():
+        sync(entry)
+    sync(building)
+    remove(path)
+    building.rename(path)
+    sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """The folder is gone, whether it was there or not; by one rename, so that nobody sees half of it."""
+    gone = path.with_name(f".{path.name}{_GONE}")
+    shutil.rmtree(gone, ignore_errors=True)
+    if path.exists():
+        path.rename(gone)
+        sync(path.parent)
+        shutil.rmtree(gone)
+
+
+def visible(parent: Path) -> list[Path]:
+    """The finished folders in a folder, by name; none if it is not there."""
+    if not parent.is_dir():
+        return []
+    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def sweep(parent: Path) -> None:
+    """Take away what a removal that died had put aside."""
+    for left in parent.glob(f".*{_GONE}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def free_bytes(path: Path) -> int:
+    """What may still be written to the file system of a folder."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize

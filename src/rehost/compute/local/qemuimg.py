@@ -1,0 +1,80 @@
+"""Running qemu-img: its progress as numbers, its complaints as errors of the tree."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from rehost.core.errors import MissingProgramError, RehostError, VolumeError, VolumeFullError
+
+PROGRAM = "qemu-img"
+
+_PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
+
+
+def create_overlay(folder: Path, name: str, backing: str, backing_format: str, size: int) -> Path:
+    """A new qcow2 file in `folder` over `backing`, a path relative to the folder; `size` in bytes."""
+    path = folder / name
+    _run("create", "-q", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path), str(size))
+    return path
+
+
+def needed(path: Path, form: str) -> int:
+    """Bytes that a flattened copy of an image takes on disk."""
+    return int(json.loads(_run("measure", "--output=json", "-f", form, "-O", "qcow2", str(path)))["required"])
+
+
+def convert(
+    source: Path,
+    source_format: str,
+    target: Path,
+    arguments: Sequence[str],
+    progress: Callable[[float], None],
+) -> None:
+    """A flattened copy; `arguments` are -O and -o, `progress` is told percent."""
+    command = [PROGRAM, "convert", "-p", "-f", source_format, *arguments, str(source), str(target)]
+    with _start(command) as process:
+        assert process.stdout is not None
+        _follow(process.stdout, progress)
+        complaint = process.stderr.read() if process.stderr else b""
+    if process.returncode:
+        raise _error(command, complaint)
+
+
+def _run(*arguments: str) -> bytes:
+    command = [PROGRAM, *arguments]
+    with _start(command) as process:
+        output, complaint = process.communicate()
+    if process.returncode:
+        raise _error(command, complaint)
+    return output
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except FileNotFoundError as error:
+        raise MissingProgramError(
+            f"{PROGRAM} is not installed on this host", "install it (Debian: apt-get install qemu-utils)"
+        ) from error
+
+
+def _follow(output: IO[bytes], progress: Callable[[float], None]) -> None:
+    pending = b""
+    while block := output.read1(4096):  # type: ignore[attr-defined]
+        *lines, pending = (pending + block).split(b"\r")
+        for match in map(_PERCENT.search, lines):
+            if match:
+                progress(float(match[1]))
+
+
+def _error(command: Sequence[str], complaint: bytes) -> RehostError:
+    text = complaint.decode(errors="replace").strip()
+    what = f"{' '.join(command[:2])} failed for {command[-1]}: {text}"
+    if "No space left on device" in text:
+        return VolumeFullError(what, "make room on that file system, then repeat")
+    return VolumeError(what, "see the message of qemu-img")
