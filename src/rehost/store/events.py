@@ -1,0 +1,35 @@
+"""What happened to a resource, who asked for it and when; rows are only ever added."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from rehost.store.database import Database
+from rehost.store.schema import events
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    subject: str  # the resource's id
+    at: float
+    actor: str  # an access key's id, a source server's id, or "rehost"
+    what: str
+    detail: str
+
+
+def note(connection: sa.Connection, at: float, subject: str, actor: str, what: str, detail: str = "") -> None:
+    """Add an event in the transaction that it tells of."""
+    connection.execute(events.insert().values(subject=subject, at=at, actor=actor, what=what, detail=detail))
+
+
+class Events:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, subject: str) -> tuple[EventRecord, ...]:
+        """All events of one resource, oldest first."""
+        query = sa.select(events).where(events.c.subject == subject).order_by(events.c.id)
+        with self._database.read() as connection:
+            return tuple(
+                EventRecord(r.subject, r.at, r.actor, r.what, r.detail) for r in connection.execute(query)
+            )

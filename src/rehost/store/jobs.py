@@ -1,0 +1,201 @@
+"""Replication jobs: made once, moved by events, found by filters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from rehost.core.errors import (
+    DuplicateNameError,
+    IdempotencyError,
+    NotFoundError,
+    QuotaExceededError,
+    SourceServerStateError,
+)
+from rehost.core.ids import Kind
+from rehost.core.job import UNFINISHED, Event, JobState
+from rehost.core.server import ServerState
+from rehost.store import servers, transition
+from rehost.store.database import Database, new_id
+from rehost.store.events import note
+from rehost.store.jobspec import JobSpec
+from rehost.store.paging import Listing, Page, fetch
+from rehost.store.schema import jobs
+from rehost.store.transition import SPEC_COLUMNS, Job
+
+QUOTA = 1000  # jobs that an account can have
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """All conditions hold together; an empty one does not count."""
+
+    job_ids: Sequence[str] = ()
+    source_ids: Sequence[str] = ()
+    instance_ids: Sequence[str] = ()
+    name: str = ""
+    region: str = ""
+    status: str = ""
+    business_status: str = ""
+    resource_group_id: str = ""
+    job_type: int | None = None
+
+
+class Jobs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, account: str, spec: JobSpec, token: str | None, actor: str, quota: int = QUOTA) -> Job:
+        """A new job in state Ready; with a ClientToken that was used before, the job that it made.
+
+        IdempotencyError, NotFoundError (source), SourceServerStateError, DuplicateNameError or
+        QuotaExceededError; then nothing has changed.
+        """
+        with self._database.write() as connection:
+            earlier = _made_by(connection, account, token)
+            if earlier is not None:
+                return _same(earlier, spec)
+            now = self._database.now()
+            _check(connection, account, spec, now, quota)
+            job_id = new_id(Kind.JOB)
+            connection.execute(
+                jobs.insert().values(
+                    id=job_id,
+                    account=account,
+                    client_token=token,
+                    **{name: getattr(spec, name) for name in SPEC_COLUMNS},
+                    status=JobState.READY.status,
+                    business_status=JobState.READY.business,
+                    error_code="",
+                    status_info="",
+                    progress=0.0,
+                    image_id="",
+                    transition_instance_id="",
+                    current_run="",
+                    created=now,
+                )
+            )
+            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}")
+            return transition.read(connection, job_id)
+
+    def get(self, job_id: str) -> Job:
+        """NotFoundError when there is none."""
+        with self._database.read() as connection:
+            return transition.read(connection, job_id)
+
+    def find(self, account: str, want: JobFilter, page: Page) -> Listing[Job]:
+        """Newest first."""
+        query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want))
+        query = query.order_by(jobs.c.created.desc(), jobs.c.id)
+        with self._database.read() as connection:
+            return fetch(connection, query, page, transition.record)
+
+    def in_states(self, *states: JobState) -> tuple[Job, ...]:
+        """All jobs of all accounts in one of the states."""
+        pairs = [(state.status.value, state.business.value) for state in states]
+        query = sa.select(jobs).where(sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs))
+        with self._database.read() as connection:
+            return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
+
+    def of_source(self, source_id: str) -> tuple[Job, ...]:
+        query = sa.select(jobs).where(jobs.c.source_id == source_id).order_by(jobs.c.created)
+        with self._database.read() as connection:
+            return tuple(map(transition.record, connection.execute(query)))
+
+    def apply(self, job_id: str, event: Event, actor: str, detail: str = "", **changes: Any) -> Job:
+        """Move a job by an event, and change columns with it, in one transaction.
+
+        NotFoundError or InvalidTransitionError; then nothing has changed.
+        """
+        with self._database.write() as connection:
+            job = transition.read(connection, job_id)
+            return transition.move(connection, self._database.now(), job, event, actor, detail, **changes)
+
+    def report(self, job_id: str, run: str, state: JobState, progress: float, status_info: str) -> None:
+        """Say how far a run's job is in a state; progress never falls, and a late report is dropped."""
+        update = jobs.update().where(
+            jobs.c.id == job_id,
+            jobs.c.current_run == run,
+            jobs.c.status == state.status,
+            jobs.c.business_status == state.business,
+        )
+        grown = sa.case((jobs.c.progress < progress, progress), else_=jobs.c.progress)
+        with self._database.write() as connection:
+            connection.execute(update.values(progress=grown, status_info=status_info))
+
+    def remove(self, job_id: str) -> None:
+        """The end of a job that is Deleting; its runs go with it, its events stay."""
+        with self._database.write() as connection:
+            gone = sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status == JobState.DELETING.status)
+            if connection.execute(gone).rowcount:
+                note(connection, self._database.now(), job_id, "rehost", "REMOVE")
+
+
+def _made_by(connection: sa.Connection, account: str, token: str | None) -> Job | None:
+    if token is None:
+        return None
+    query = sa.select(jobs).where(jobs.c.account == account, jobs.c.client_token == token)
+    row = connection.execute(query).first()
+    return None if row is None else transition.record(row)
+
+
+def _same(earlier: Job, spec: JobSpec) -> Job:
+    """A repeated request is compared without the expiry: its default counts from the time of the request."""
+    if replace(earlier.spec, valid_until=None) != replace(spec, valid_until=None):
+        raise IdempotencyError(
+            f"the ClientToken was used for the job {earlier.id} with other parameters",
+            "repeat the same request, or use a new token",
+        )
+    return earlier
+
+
+def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
+    _check_source(connection, account, spec.source_id, now)
+    mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
+    named = mine.where(jobs.c.name == spec.name)
+    if spec.name and connection.execute(named).scalar_one():
+        raise DuplicateNameError(f"there is a replication job named {spec.name}", "choose another name")
+    if connection.execute(mine).scalar_one() >= quota:
+        raise QuotaExceededError(f"the account has {quota} replication jobs", "delete finished ones")
+
+
+def _check_source(connection: sa.Connection, account: str, source_id: str, now: float) -> None:
+    server = servers.read(connection, source_id, now)
+    if server.account != account:
+        raise NotFoundError(f"there is no source server {source_id}", "list them with: rehost source list")
+    unfinished = sa.select(jobs.c.id).where(
+        jobs.c.source_id == source_id, jobs.c.status.in_([status.value for status in UNFINISHED])
+    )
+    other = connection.execute(unfinished).scalar()
+    if other is not None:
+        raise SourceServerStateError(
+            f"the source server {source_id} has the unfinished job {other}", "finish or delete that job first"
+        )
+    if server.state is not ServerState.AVAILABLE:
+        raise SourceServerStateError(
+            f"the source server {source_id} is {server.state}",
+            "see that its agent runs and reaches the control plane: rehost source show",
+        )
+
+
+def _conditions(want: JobFilter) -> list[sa.ColumnElement[bool]]:
+    lists = {
+        jobs.c.id: want.job_ids,
+        jobs.c.source_id: want.source_ids,
+        jobs.c.instance_id: want.instance_ids,
+    }
+    texts = {
+        jobs.c.name: want.name,
+        jobs.c.region: want.region,
+        jobs.c.status: want.status,
+        jobs.c.business_status: want.business_status,
+        jobs.c.resource_group_id: want.resource_group_id,
+    }
+    conditions: list[sa.ColumnElement[bool]] = [
+        column.in_(values) for column, values in lists.items() if values
+    ]
+    conditions += [column == text for column, text in texts.items() if text]
+    if want.job_type is not None:
+        conditions.append(jobs.c.job_type == want.job_type)
+    return conditions

@@ -1,0 +1,32 @@
+"""Pages of listings, as the Describe actions ask for them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    number: int = 1  # from 1
+    size: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """One page of what matches, and how many match in all."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+def fetch(
+    connection: sa.Connection, query: sa.Select[Any], page: Page, make: Callable[[Any], T]
+) -> Listing[T]:
+    """The page of an ordered query; the count and the page are of the same state of the database."""
+    total = connection.execute(sa.select(sa.func.count()).select_from(query.order_by(None).subquery()))
+    rows = connection.execute(query.limit(page.size).offset((page.number - 1) * page.size))
+    return Listing(tuple(map(make, rows)), total.scalar_one())

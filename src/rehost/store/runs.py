@@ -1,0 +1,170 @@
+"""Runs: the executions of a job. A start after a failure is a new generation of the same run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from rehost.core import progress as weights
+from rehost.core.agentapi import Progress, Result
+from rehost.core.errors import NotFoundError
+from rehost.core.ids import Kind
+from rehost.core.job import Event, JobState
+from rehost.store import transition
+from rehost.store.database import Database, new_id
+from rehost.store.schema import jobs, runs
+from rehost.store.status import sync_info
+
+
+class RunType(StrEnum):
+    MANUAL = "Manual"
+    SCHEDULE = "Schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str
+    job: str
+    number: int  # from 1
+    generation: int  # from 1
+    type: RunType
+    started: float
+    ended: float | None
+    image_id: str  # empty until there is one
+    progress: Progress | None  # the agent's last word on the copy
+    result: Result | None  # the end of the copy, of the present generation
+    error: str
+
+
+class Runs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
+        """Start a job: move it by the event and give it its next run, or the next generation of one that
+        did not end, in one transaction. NotFoundError or InvalidTransitionError."""
+        with self._database.write() as connection:
+            now = self._database.now()
+            job = transition.read(connection, job_id)
+            open_run = _read(connection, job.current_run)
+            if open_run is None or open_run.ended is not None:
+                run = _add(connection, job_id, 1 if open_run is None else open_run.number + 1, kind, now)
+            else:
+                run = _raise_generation(connection, open_run)
+            transition.move(
+                connection, now, job, event, actor, detail,
+                current_run=run.id, progress=0.0, error_code="", status_info="", ended=None,
+                started=now if job.started is None else job.started,
+            )  # fmt: skip
+            return run
+
+    def get(self, run_id: str) -> Run:
+        """NotFoundError when there is none."""
+        with self._database.read() as connection:
+            run = _read(connection, run_id)
+        if run is None:
+            raise NotFoundError(f"there is no run {run_id}", "its job was deleted")
+        return run
+
+    def of_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[Run, ...]]:
+        """The runs of each of the jobs, oldest first."""
+        found: dict[str, list[Run]] = {job_id: [] for job_id in job_ids}
+        query = sa.select(runs).where(runs.c.job.in_(job_ids)).order_by(runs.c.number)
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                found[row.job].append(_record(row))
+        return {job_id: tuple(items) for job_id, items in found.items()}
+
+    def record_progress(self, source_id: str, progress: Progress) -> bool:
+        """Keep what a source's agent says of its copy, and show it in the job.
+
+        False when it tells of a run, a generation or a state that is over.
+        """
+        with self._database.write() as connection:
+            current = _current(connection, source_id, progress.run, progress.generation)
+            if current is None or current.state is not JobState.SYNCING:
+                return False
+            percent = max(current.progress, weights.overall(JobState.SYNCING, weights.copied(progress)))
+            connection.execute(runs.update().where(runs.c.id == progress.run).values(progress=progress))
+            connection.execute(
+                jobs.update().where(jobs.c.id == current.id)
+                .values(progress=percent, status_info=sync_info(progress))
+            )  # fmt: skip
+            return True
+
+    def record_result(self, source_id: str, result: Result) -> bool:
+        """Keep the end of a copy; the first word counts. False when it tells of what is over."""
+        with self._database.write() as connection:
+            if _current(connection, source_id, result.run, result.generation) is None:
+                return False
+            first = runs.update().where(runs.c.id == result.run, runs.c.result.is_(None))
+            connection.execute(first.values(result=result))
+            return True
+
+    def end(self, run_id: str) -> None:
+        """The run is over for good: the job's next start makes another one."""
+        ended = runs.update().where(runs.c.id == run_id, runs.c.ended.is_(None))
+        with self._database.write() as connection:
+            connection.execute(ended.values(ended=self._database.now()))
+
+    def note_error(self, run_id: str, error: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(runs.update().where(runs.c.id == run_id).values(error=error))
+
+    def note_image(self, run_id: str, image_id: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
+
+
+def _add(connection: sa.Connection, job_id: str, number: int, kind: RunType, now: float) -> Run:
+    run_id = new_id(Kind.RUN)
+    connection.execute(
+        runs.insert().values(
+            id=run_id, job=job_id, number=number, generation=1, type=kind, started=now, image_id="", error=""
+        )
+    )
+    return _exists(_read(connection, run_id))
+
+
+def _raise_generation(connection: sa.Connection, run: Run) -> Run:
+    raised = runs.update().where(runs.c.id == run.id)
+    connection.execute(raised.values(generation=run.generation + 1, result=None, progress=None, error=""))
+    return _exists(_read(connection, run.id))
+
+
+def _exists(run: Run | None) -> Run:
+    assert run is not None, "a row that this transaction wrote"
+    return run
+
+
+def _current(
+    connection: sa.Connection, source_id: str, run_id: str, generation: int
+) -> transition.Job | None:
+    """The job whose present run, of this generation, is of this source."""
+    query = sa.select(jobs).join(runs, runs.c.id == jobs.c.current_run).with_for_update()
+    query = query.where(jobs.c.source_id == source_id, runs.c.id == run_id, runs.c.generation == generation)
+    row = connection.execute(query).first()
+    return None if row is None else transition.record(row)
+
+
+def _read(connection: sa.Connection, run_id: str) -> Run | None:
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id).with_for_update()).first()
+    return None if row is None else _record(row)
+
+
+def _record(row: Any) -> Run:
+    return Run(
+        id=row.id,
+        job=row.job,
+        number=row.number,
+        generation=row.generation,
+        type=RunType(row.type),
+        started=row.started,
+        ended=row.ended,
+        image_id=row.image_id,
+        progress=row.progress,
+        result=row.result,
+        error=row.error,
+    )

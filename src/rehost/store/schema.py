@@ -1,0 +1,164 @@
+"""The tables. Times are Unix seconds, sizes bytes; JSON columns carry the type of what is in them."""
+
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+
+from rehost.core.agentapi import Assignment, Progress, Result
+from rehost.core.server import Inventory
+from rehost.store.columns import Json
+from rehost.store.jobspec import DiskSpec, DiskTree, PartSpec, Tag
+
+metadata = sa.MetaData()
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("secret", LargeBinary, nullable=False),  # sealed with keys/secrets.key
+    Column("status", String, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("nonce", String, primary_key=True),
+    Column("expires", Float, nullable=False, index=True),
+)
+
+activation_codes = Table(
+    "activation_codes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("digest", String, nullable=False, unique=True),  # SHA-256 of the code, hex
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("count", Integer, nullable=False),  # registrations it is good for
+    Column("used", Integer, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("status", String, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+source_servers = Table(
+    "source_servers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("secret_hash", String, nullable=False, unique=True),  # SHA-256 of the agent's secret, hex
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("deleting", Boolean, nullable=False),
+    Column("inventory", Json(Inventory), nullable=False),
+    Column("system_info", Text, nullable=False),
+    Column("agent_version", String, nullable=False),
+    Column("heartbeat", Float, nullable=False),
+    Column("heartbeat_rate", Integer, nullable=False),  # seconds
+    Column("error_code", String, nullable=False),
+    Column("error_msg", Text, nullable=False),
+    Column("assignment", Json(Assignment)),
+    Column("assignment_version", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+# No foreign key to the source: a finished migration stays readable when its source server is gone.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("source_id", String, nullable=False, index=True),
+    Column("client_token", String),
+    Column("region", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("target_type", String, nullable=False),
+    Column("scheduled_start", Float),
+    Column("valid_until", Float),
+    Column("image_name", String, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("system_disk_size", Integer),
+    Column("system_disk_parts", Json(tuple[PartSpec, ...]), nullable=False),
+    Column("data_disks", Json(tuple[DiskSpec, ...]), nullable=False),
+    Column("disks", Json(DiskTree)),
+    Column("tags", Json(tuple[Tag, ...]), nullable=False),
+    Column("vpc_id", String, nullable=False),
+    Column("vswitch_id", String, nullable=False),
+    Column("replication_parameters", Text, nullable=False),
+    Column("net_mode", Integer, nullable=False),
+    Column("run_once", Boolean, nullable=False),
+    Column("frequency", Integer),
+    Column("max_images", Integer),
+    Column("instance_type", String, nullable=False),
+    Column("instance_ram_role", String, nullable=False),
+    Column("container_namespace", String, nullable=False),
+    Column("container_repository", String, nullable=False),
+    Column("container_tag", String, nullable=False),
+    Column("license_type", String, nullable=False),
+    Column("launch_template_id", String, nullable=False),
+    Column("launch_template_version", String, nullable=False),
+    Column("resource_group_id", String, nullable=False),
+    Column("job_type", Integer),
+    Column("status", String, nullable=False),
+    Column("business_status", String, nullable=False),
+    Column("error_code", String, nullable=False),
+    Column("status_info", Text, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("image_id", String, nullable=False),
+    Column("transition_instance_id", String, nullable=False),
+    Column("current_run", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Index("jobs_token", "account", "client_token", unique=True),
+    Index("jobs_name", "account", "name", unique=True, sqlite_where=sa.text("name <> ''"),
+          postgresql_where=sa.text("name <> ''")),
+)  # fmt: skip
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("job", String, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, per job
+    Column("generation", Integer, nullable=False),  # from 1; each start of the same run raises it
+    Column("type", String, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("ended", Float),
+    Column("image_id", String, nullable=False),
+    Column("progress", Json(Progress)),
+    Column("result", Json(Result)),  # of the present generation
+    Column("error", Text, nullable=False),
+    Index("runs_number", "job", "number", unique=True),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("job", String, nullable=False, index=True),
+    Column("run", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("region", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("disks", Json(tuple[str, ...]), nullable=False),
+    Column("state", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Index("images_name", "account", "region", "name", unique=True),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("subject", String, nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("detail", Text, nullable=False),
+)

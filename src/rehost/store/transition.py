@@ -1,0 +1,81 @@
+"""A job's row, and the one way in which its state changes."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from rehost.core.errors import InvalidTransitionError, NotFoundError
+from rehost.core.job import Event, JobState, follow, state_of
+from rehost.store.events import note
+from rehost.store.jobspec import JobSpec
+from rehost.store.schema import jobs
+
+SPEC_COLUMNS = tuple(field.name for field in fields(JobSpec))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str
+    account: str
+    spec: JobSpec
+    client_token: str | None
+    state: JobState
+    error_code: str
+    status_info: str  # JSON
+    progress: float  # per cent, only growing within a start of a run
+    image_id: str
+    transition_instance_id: str
+    current_run: str  # empty before the first start
+    created: float
+    started: float | None
+    ended: float | None
+
+
+def read(connection: sa.Connection, job_id: str) -> Job:
+    """A job inside the caller's transaction, locked there; NotFoundError when there is none."""
+    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
+    if row is None:
+        raise NotFoundError(f"there is no replication job {job_id}", "list them with: rehost job list")
+    return record(row)
+
+
+def move(
+    connection: sa.Connection, now: float, job: Job, event: Event, actor: str, detail: str, **changes: Any
+) -> Job:
+    """Take a job through an event of the transition table, with an event row.
+
+    InvalidTransitionError when the table has no row for the job's state, or when another process was faster.
+    """
+    new = follow(job.state, event)
+    update = jobs.update().where(
+        jobs.c.id == job.id, jobs.c.status == job.state.status, jobs.c.business_status == job.state.business
+    )
+    changed = connection.execute(
+        update.values(status=new.status, business_status=new.business, **changes)
+    ).rowcount
+    if not changed:
+        raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
+    text = f"{job.state.name} -> {new.name}"
+    note(connection, now, job.id, actor, event.name, f"{text}: {detail}" if detail else text)
+    return read(connection, job.id)
+
+
+def record(row: Any) -> Job:
+    spec = JobSpec(**{name: getattr(row, name) for name in SPEC_COLUMNS})
+    return Job(
+        id=row.id,
+        account=row.account,
+        spec=spec,
+        client_token=row.client_token,
+        state=state_of(row.status, row.business_status),
+        error_code=row.error_code,
+        status_info=row.status_info,
+        progress=row.progress,
+        image_id=row.image_id,
+        transition_instance_id=row.transition_instance_id,
+        current_run=row.current_run,
+        created=row.created,
+        started=row.started,
+        ended=row.ended,
+    )

@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+
+from rehost.core.agentapi import Assignment, AssignmentVolume, Heartbeat
+from rehost.core.errors import AgentIdentityError, NotFoundError
+from rehost.core.job import Event
+from rehost.core.server import ServerState
+from rehost.store.jobspec import JobSpec
+from rehost.store.paging import Page
+from rehost.store.runs import RunType
+from rehost.store.servers import ServerFilter
+from rehost.store.store import Store
+
+
+def _assignment(run: str, generation: int = 1) -> Assignment:
+    return Assignment(run, "j", generation, "t", "", 1, (AssignmentVolume(0, "/dev/sda", 1 << 20, 1 << 18),))
+
+
+def _beat(server, **changes) -> Heartbeat:
+    return replace(Heartbeat(server.inventory, '{"cores":"2"}', "0.2"), **changes)
+
+
+def test_a_server_is_known_by_its_secret(store: Store, register) -> None:
+    server = register("a")
+    assert store.servers.authenticate(server.id, "a" * 64) == server
+    for server_id, secret in [(server.id, "b" * 64), ("s-none", "a" * 64)]:
+        with pytest.raises(AgentIdentityError):
+            store.servers.authenticate(server_id, secret)
+
+
+def test_three_missed_heartbeats_make_it_unavailable(store: Store, register, clock) -> None:
+    server = register()
+    assert server.state is ServerState.AVAILABLE
+    clock.time += 90
+    assert store.servers.get(server.id).state is ServerState.AVAILABLE
+    clock.time += 1
+    late = store.servers.get(server.id)
+    assert (late.state, late.offline) == (ServerState.UNAVAILABLE, True)
+    store.servers.heartbeat(server.id, _beat(server))
+    again = store.servers.get(server.id)
+    assert (again.state, again.offline, again.agent_version) == (ServerState.AVAILABLE, False, "0.2")
+
+
+def test_an_agent_with_an_error_is_unavailable_but_not_offline(store: Store, register) -> None:
+    server = register()
+    store.servers.heartbeat(server.id, _beat(server, error_code="S1", error_msg="no room"))
+    found = store.servers.get(server.id)
+    assert (found.state, found.offline, found.error_msg) == (ServerState.UNAVAILABLE, False, "no room")
+
+
+def test_a_running_job_makes_it_in_use(store: Store, register) -> None:
+    server = register()
+    job = store.jobs.create("one", JobSpec(server.id), None, "k")
+    assert store.servers.get(server.id).state is ServerState.AVAILABLE
+    store.runs.begin(job.id, Event.START, RunType.MANUAL, "k")
+    found = store.servers.get(server.id)
+    assert (found.state, found.job_id) == (ServerState.IN_USE, job.id)
+    store.jobs.apply(job.id, Event.FAIL, "rehost")
+    assert store.servers.get(server.id).state is ServerState.AVAILABLE
+
+
+def test_filters_hold_together_and_pages_count_all(store: Store, register, clock) -> None:
+    servers = []
+    for letter in "abc":
+        servers.append(register(letter))
+        clock.time += 1
+    register("d", account="two")
+    job = store.jobs.create("one", JobSpec(servers[0].id), None, "k")
+    clock.time += 89
+    store.servers.heartbeat(servers[1].id, _beat(servers[1]))
+
+    def find(page: Page = Page(), **conditions) -> tuple[list[str], int]:  # noqa: B008
+        listing = store.servers.find("one", ServerFilter(**conditions), page)
+        return [server.id for server in listing.items], listing.total
+
+    newest_first = [server.id for server in reversed(servers)]
+    assert find() == (newest_first, 3)
+    assert find(Page(2, 2)) == (newest_first[2:], 3)
+    assert find(ids=[servers[1].id, servers[2].id]) == (newest_first[:2], 2)
+    assert find(job_id=job.id) == ([servers[0].id], 1)
+    assert find(state="Unavailable") == ([servers[0].id], 1)
+    assert find(state="Available", name="web1") == (newest_first[:2], 2)
+    assert find(name="other") == ([], 0)
+
+
+def test_an_assignment_has_a_version_that_grows(store: Store, register) -> None:
+    server = register()
+    first, nothing = store.servers.assignment(server.id)
+    assert nothing is None
+    store.servers.assign(server.id, _assignment("r1"))
+    second, assignment = store.servers.assignment(server.id)
+    assert second > first
+    assert assignment == _assignment("r1")
+
+
+def test_only_the_assignment_of_the_run_is_withdrawn(store: Store, register) -> None:
+    server = register()
+    store.servers.assign(server.id, _assignment("r2"))
+    before = store.servers.assignment(server.id)
+    store.servers.withdraw(server.id, "r1")
+    assert store.servers.assignment(server.id) == before
+    store.servers.withdraw(server.id, "r2")
+    assert store.servers.assignment(server.id) == (before[0] + 1, None)
+    store.servers.withdraw(server.id, "r2")
+    assert store.servers.assignment(server.id) == (before[0] + 1, None)
+
+
+def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
+    server = register()
+    store.servers.mark_deleting(server.id)
+    assert store.servers.get(server.id).state is ServerState.DELETING
+    store.servers.remove(server.id)
+    store.servers.remove(server.id)
+    with pytest.raises(NotFoundError):
+        store.servers.get(server.id)
+    with pytest.raises(AgentIdentityError):
+        store.servers.authenticate(server.id, "a" * 64)
