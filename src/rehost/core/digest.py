@@ -1,6 +1,7 @@
 """Digests of chunks (BLAKE3, 32 bytes) and the tree over them whose root stands for a whole disk."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from blake3 import blake3
 
@@ -13,14 +14,26 @@ def of(data: bytes | bytearray | memoryview) -> bytes:
     return blake3(data).digest()
 
 
+@lru_cache(maxsize=64)
+def of_zeroes(length: int) -> bytes:
+    """The digest of a chunk of zeroes."""
+    return of(bytes(length))
+
+
 def root(digests: Iterable[bytes], length: int) -> bytes:
     """The root over a disk's chunk digests in order, bound to the disk's length in bytes.
 
     A Merkle tree as in RFC 6962: leaves and inner nodes are told apart by their first byte, and an odd node
-    is carried up unchanged.
+    is carried up unchanged. Whole subtrees are folded as they fill, so that memory is logarithmic: a disk
+    has millions of chunks.
     """
-    level = [of(b"\0" + digest) for digest in digests]
-    while len(level) > 1:
-        pairs = [of(b"\1" + level[i] + level[i + 1]) for i in range(0, len(level) - 1, 2)]
-        level = pairs + (level[-1:] if len(level) % 2 else [])
-    return of(b"\2" + length.to_bytes(8, "big") + (level[0] if level else b""))
+    full: list[tuple[int, bytes]] = []  # (height, node), heights descending
+    for leaf in digests:
+        height, node = 0, of(b"\0" + leaf)
+        while full and full[-1][0] == height:
+            height, node = height + 1, of(b"\1" + full.pop()[1] + node)
+        full.append((height, node))
+    top = full.pop()[1] if full else b""
+    while full:
+        top = of(b"\1" + full.pop()[1] + top)
+    return of(b"\2" + length.to_bytes(8, "big") + top)

@@ -114,6 +114,12 @@ class VolumeError(RehostError):
     code = "TargetDisk.WriteFailed"
 
 
+class ReplicaIncompleteError(RehostError):
+    """A replica lacks chunks, or is not what the source says it has."""
+
+    code = "Replica.Incomplete"
+
+
 class ActivationCodeError(RehostError):
     code = "ActivationCode.Invalid"
 
