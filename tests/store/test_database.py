@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from rehost.store.database import Database
 from rehost.store.schema import events, metadata
 from rehost.store.store import Store
 
@@ -27,7 +26,11 @@ def test_a_database_is_durable_and_shared(store: Store) -> None:
     assert pragmas == ["wal", 2, 1]
 
 
-_OPEN = "import sys, pathlib; from rehost.store.database import Database; Database.open(pathlib.Path(sys.argv[1]))"
+_OPEN = """
+import pathlib, sys
+from rehost.store.database import Database
+Database.open(pathlib.Path(sys.argv[1])).close()
+"""
 
 
 def test_many_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
