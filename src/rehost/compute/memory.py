@@ -40,7 +40,7 @@ class MemoryDriver:
 
     root: Path
     room: int = 1 << 40
-    verdict: BootVerdict = BootVerdict(True, "ok")
+    verdict: BootVerdict = field(default_factory=lambda: BootVerdict(True, "ok"))
     exit_code: int = 0
     failures: dict[str, Exception] = field(default_factory=dict)
     reports: dict[str, object] = field(default_factory=dict)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from rehost.block.durable import write_file
 from rehost.compute.driver import BootEvidence, BootVerdict, CommandResult, Image
-from rehost.compute.local import folders
 from rehost.compute.local.examine import Examined, examine, photograph
 from rehost.compute.local.watch import Seen, watch
 from rehost.core.errors import BootCheckError
@@ -115,10 +115,10 @@ def _evidence(verdict: BootVerdict, examined: Examined, seconds: float, accelera
 def _write(folder: Path, evidence: BootEvidence) -> None:
     """The command's output goes to a file of its own; it may be long."""
     if evidence.command is not None:
-        folders.write_atomically(folder / OUTPUT, evidence.command.output.encode())
+        write_file(folder / OUTPUT, evidence.command.output.encode())
         evidence = replace(evidence, command=replace(evidence.command, output=""))
     text = msgspec.json.format(msgspec.json.encode(evidence), indent=2)
-    folders.write_atomically(folder / VERDICT, text)
+    write_file(folder / VERDICT, text)
 
 
 def _error(image: Image, seen: Seen) -> BootCheckError | None:

@@ -1,4 +1,4 @@
-"""Looking at a machine that has booted, or failed to: its screen, its agent, the command that a job asks for."""
+"""Looking at a machine that has booted, or failed to: its screen, its agent, the command of a job."""
 
 import time
 from dataclasses import dataclass, replace

@@ -10,18 +10,6 @@ from pathlib import Path
 _NEW, _GONE = ".new", ".gone"
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """The file has this content after any crash, or its old one."""
-    temporary = path.with_name(f".{path.name}{_NEW}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    sync(path.parent)
-
-
 def sync(path: Path) -> None:
     """A file's content or a folder's entries are durable afterwards."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from rehost.block.durable import write_file
 from rehost.compute.driver import Image, ImageDisk, ImageState, mac_of
 from rehost.compute.local import folders, qemuimg
 from rehost.core.errors import NotFoundError, VolumeError
@@ -98,12 +99,12 @@ class Images:
     def change(self, image_id: str, state: ImageState, error: str = "") -> Image:
         """The image has this state after any crash, or its old one."""
         image = replace(self.get(image_id), state=state, error=error)
-        folders.write_atomically(image.folder / RECORD, _encode(image))
+        write_file(image.folder / RECORD, _encode(image))
         return image
 
     def record_conversion(self, image_id: str, report: object) -> None:
         text = msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2)
-        folders.write_atomically(self.get(image_id).folder / REPORT, text)
+        write_file(self.get(image_id).folder / REPORT, text)
 
     def delete(self, image_id: str) -> None:
         folders.remove(self._folder(image_id))
