@@ -38,6 +38,11 @@ class Replica:
         self._broken: Exception | None = None
 
     @property
+    def broken(self) -> bool:
+        """A commit failed: nothing is written any more until the replica is opened anew."""
+        return self._broken is not None
+
+    @property
     def shapes(self) -> tuple[VolumeShape, ...]:
         return tuple(volume.shape for volume in self.volumes.values())
 

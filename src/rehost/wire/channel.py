@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from rehost.core.errors import ConnectionLostError, RehostError, WireError, code_of, reported
+from rehost.core.errors import ConnectionLostError, RehostError, code_of, reported
 from rehost.wire.connection import Connection
 from rehost.wire.messages import Data, Failure, Message, Role
 
@@ -70,7 +70,7 @@ class Channel:
         failure = Failure(code_of(error), "an internal error; the log of that side has more", "")
         if isinstance(error, RehostError):
             failure = Failure(code_of(error), error.what, error.advice)
-        with suppress(ConnectionLostError, WireError):
+        with suppress(RehostError):
             self.send(failure)
             self._linger()
         self.close()

@@ -1,0 +1,100 @@
+"""Who is in: verifies tickets, shares one open replica among its connections, ends displaced streams."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehost.block.replica import Replica, open_replica
+from rehost.core.errors import ConnectionLostError
+from rehost.receive.session import Admission
+from rehost.receive.ticket import Ticket, verify
+from rehost.wire.messages import Hello
+
+_DISPLACED_WAIT = 30.0  # seconds that a new stream waits for the one it displaces
+
+
+@dataclass(slots=True)
+class _Shared:
+    replica: Replica
+    users: int = 0
+
+
+@dataclass(slots=True)
+class _Stream:
+    cut: Callable[[], None]
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class Admissions:
+    """One for a receiver; safe for several threads."""
+
+    def __init__(self, replicas: Path, key: bytes, clock: Callable[[], float]) -> None:
+        """`replicas`: the folder of the replica folders; `key`: what tickets are signed with."""
+        self._replicas = replicas
+        self._key = key
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._shared: dict[str, _Shared] = {}
+        self._streams: dict[tuple[str, int], _Stream] = {}
+
+    @contextmanager
+    def admitted(self, hello: Hello, cut: Callable[[], None]) -> Iterator[Admission]:
+        """The replica of a Hello's ticket, open while this is held.
+
+        `cut` has to end the connection soon, called from another thread: a newer connection of the same
+        stream calls it, and then waits for this one to leave.
+        """
+        ticket = verify(hello.ticket, self._key, self._clock())
+        with self._alone(ticket, hello.stream, cut), self._opened(ticket) as replica:
+            yield Admission(ticket, replica)
+
+    @contextmanager
+    def _alone(self, ticket: Ticket, number: int, cut: Callable[[], None]) -> Iterator[None]:
+        key, stream = (ticket.run, number), _Stream(cut)
+        with self._lock:
+            before = self._streams.get(key)
+            self._streams[key] = stream
+        try:
+            self._displace(before)
+            yield
+        finally:
+            with self._lock:
+                if self._streams.get(key) is stream:
+                    del self._streams[key]
+            stream.ended.set()
+
+    @staticmethod
+    def _displace(before: _Stream | None) -> None:
+        if before is None:
+            return
+        before.cut()
+        if not before.ended.wait(_DISPLACED_WAIT):
+            raise ConnectionLostError(
+                "an older connection of this stream does not end", "the agent connects again by itself"
+            )
+
+    @contextmanager
+    def _opened(self, ticket: Ticket) -> Iterator[Replica]:
+        shared = self._share(ticket.replica)
+        try:
+            yield shared.replica
+        finally:
+            self._release(ticket.replica, shared)
+
+    def _share(self, name: str) -> _Shared:
+        with self._lock:
+            shared = self._shared.get(name)
+            if shared is None or shared.replica.broken:
+                shared = self._shared[name] = _Shared(open_replica(self._replicas / name))
+            shared.users += 1
+            return shared
+
+    def _release(self, name: str, shared: _Shared) -> None:
+        with self._lock:
+            shared.users -= 1
+            if shared.users == 0:
+                shared.replica.close()
+                if self._shared.get(name) is shared:
+                    del self._shared[name]
