@@ -1,0 +1,152 @@
+"""A replication job as DescribeReplicationJobs shows it."""
+
+from collections.abc import Iterable
+
+from rehost.api.spec import Field, Fields, Kind, Wrapped
+from rehost.store.jobspec import PartSpec
+from rehost.store.runs import Run
+from rehost.store.transition import Job
+
+
+def reply(job: Job, runs: Iterable[Run]) -> dict[str, object]:
+    return {**_asked(job), **_become(job), "ReplicationJobRuns": [_run(run) for run in runs]}
+
+
+def _become(job: Job) -> dict[str, object]:
+    """What has become of it."""
+    return {
+        "BusinessStatus": job.state.business.value,
+        "CreationTime": job.created,
+        "EndTime": job.ended,
+        "ErrorCode": job.error_code,
+        "ImageId": job.image_id or None,
+        "JobId": job.id,
+        "Progress": round(job.progress, 2),
+        "StartTime": job.started,
+        "Status": job.state.status.value,
+        "StatusInfo": job.status_info or None,
+        "TransitionInstanceId": job.transition_instance_id or None,
+    }
+
+
+def _asked(job: Job) -> dict[str, object]:
+    """What was asked for; what was not given is left out."""
+    spec = job.spec
+    texts = {
+        "ContainerNamespace": spec.container_namespace,
+        "ContainerRepository": spec.container_repository,
+        "ContainerTag": spec.container_tag,
+        "Description": spec.description,
+        "ImageName": spec.image_name,
+        "InstanceId": spec.instance_id,
+        "InstanceRamRole": spec.instance_ram_role,
+        "InstanceType": spec.instance_type,
+        "LaunchTemplateId": spec.launch_template_id,
+        "LaunchTemplateVersion": spec.launch_template_version,
+        "LicenseType": spec.license_type,
+        "Name": spec.name,
+        "RegionId": spec.region,
+        "ReplicationParameters": spec.replication_parameters,
+        "ResourceGroupId": spec.resource_group_id,
+        "SourceId": spec.source_id,
+        "TargetType": spec.target_type,
+        "VSwitchId": spec.vswitch_id,
+        "VpcId": spec.vpc_id,
+    }
+    return {
+        **{name: text for name, text in texts.items() if text},
+        "DataDisks": [
+            {"Index": disk.index, "Parts": _parts(disk.parts), "Size": disk.size} for disk in spec.data_disks
+        ],
+        "Frequency": spec.frequency,
+        "JobType": spec.job_type,
+        "MaxNumberOfImageToKeep": spec.max_images,
+        "NetMode": spec.net_mode,
+        "RunOnce": spec.run_once,
+        "ScheduledStartTime": spec.scheduled_start,
+        "SystemDiskParts": _parts(spec.system_disk_parts),
+        "SystemDiskSize": spec.system_disk_size,
+        "Tags": [{"Key": tag.key, "Value": tag.value} for tag in spec.tags],
+        "ValidTime": spec.valid_until,
+    }
+
+
+def _parts(parts: Iterable[PartSpec]) -> list[dict[str, object]]:
+    return [{"Block": part.block, "Device": part.device, "SizeBytes": part.size} for part in parts]
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "EndTime": run.ended,
+        "ImageId": run.image_id or None,
+        "StartTime": run.started,
+        "Type": run.type.value,
+    }
+
+
+_PART = (
+    Field("Block", Kind.BOOLEAN, "Copied block by block."),
+    Field("Device", Kind.STRING, "The source's partition."),
+    Field("SizeBytes", Kind.LONG, "Bytes."),
+)
+FIELDS: Fields = (
+    Field("BusinessStatus", Kind.STRING, "Preparing, Syncing, Processing or Cleaning; empty: none of them."),
+    Field("ContainerNamespace", Kind.STRING),
+    Field("ContainerRepository", Kind.STRING),
+    Field("ContainerTag", Kind.STRING),
+    Field("CreationTime", Kind.TIME),
+    Wrapped(
+        "DataDisks",
+        "DataDisk",
+        (
+            Field("Index", Kind.INTEGER, "From 1."),
+            Wrapped("Parts", "Part", _PART),
+            Field("Size", Kind.INTEGER, "GiB."),
+        ),
+    ),
+    Field("Description", Kind.STRING),
+    Field("EndTime", Kind.TIME),
+    Field("ErrorCode", Kind.STRING, "Why it is InError."),
+    Field("Frequency", Kind.INTEGER, "Hours."),
+    Field("ImageId", Kind.STRING, "The newest image."),
+    Field("ImageName", Kind.STRING),
+    Field("InstanceId", Kind.STRING),
+    Field("InstanceRamRole", Kind.STRING),
+    Field("InstanceType", Kind.STRING),
+    Field("JobId", Kind.STRING),
+    Field("JobType", Kind.INTEGER),
+    Field("LaunchTemplateId", Kind.STRING),
+    Field("LaunchTemplateVersion", Kind.STRING),
+    Field("LicenseType", Kind.STRING),
+    Field("MaxNumberOfImageToKeep", Kind.INTEGER),
+    Field("Name", Kind.STRING),
+    Field("NetMode", Kind.INTEGER),
+    Field("Progress", Kind.FLOAT, "Per cent of the present run."),
+    Field("RegionId", Kind.STRING),
+    Wrapped(
+        "ReplicationJobRuns",
+        "ReplicationJobRun",
+        (
+            Field("EndTime", Kind.TIME),
+            Field("ImageId", Kind.STRING),
+            Field("StartTime", Kind.TIME),
+            Field("Type", Kind.STRING, "Manual or Schedule."),
+        ),
+    ),
+    Field("ReplicationParameters", Kind.STRING),
+    Field("ResourceGroupId", Kind.STRING),
+    Field("RunOnce", Kind.BOOLEAN),
+    Field("ScheduledStartTime", Kind.TIME),
+    Field("SourceId", Kind.STRING),
+    Field("StartTime", Kind.TIME),
+    Field("Status", Kind.STRING),
+    Field("StatusInfo", Kind.STRING, "JSON: phase, round and the disks' figures, or error and advice."),
+    Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
+    Field("SystemDiskSize", Kind.INTEGER, "GiB."),
+    Wrapped("Tags", "Tag", (Field("Key", Kind.STRING), Field("Value", Kind.STRING))),
+    Field("TargetType", Kind.STRING),
+    Field("TransitionInstanceId", Kind.STRING),
+    Field("VSwitchId", Kind.STRING),
+    Field("ValidTime", Kind.TIME, "When it expires; absent: never."),
+    Field("VpcId", Kind.STRING),
+)

@@ -1,0 +1,119 @@
+"""Requests as they come over HTTP into values, replies into bytes. No I/O."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from rehost.api import times
+from rehost.api.errors import ApiError, shown, wrong_type
+from rehost.api.signature import Pairs
+from rehost.api.spec import Field, Fields, Kind
+
+MAX_QUERY = 128 << 10  # bytes
+MAX_BODY = 256 << 10  # bytes
+MAX_PARAMETERS = 4000  # 16 data disks of 32 partitions with 3 members each are 1,600
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    query: Pairs  # decoded
+    form: Pairs  # decoded
+    headers: Mapping[str, str]  # by lower-case name
+    body: bytes
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return dict([*self.query, *self.form])
+
+    @property
+    def format(self) -> str:
+        return self.parameters.get("Format", "").lower() or "json"
+
+
+def decode(method: str, query: bytes, headers: Mapping[str, str], body: bytes) -> Request:
+    """ApiError for what is too large, not UTF-8, has NUL bytes, or names a parameter twice."""
+    if len(query) > MAX_QUERY:
+        raise too_large("the query", MAX_QUERY)
+    if len(body) > MAX_BODY:
+        raise too_large("the body", MAX_BODY)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    form = _pairs(body, "body") if kind == "application/x-www-form-urlencoded" else []
+    request = Request(method, _pairs(query, "query"), form, headers, body)
+    _refuse_repeated([*request.query, *request.form])
+    return request
+
+
+def too_large(what: str, most: int) -> ApiError:
+    return ApiError(413, "RequestTooLarge", f"The request is too large: {what} has more than {most} bytes.")
+
+
+def _pairs(data: bytes, place: str) -> Pairs:
+    if data.count(b"&") >= MAX_PARAMETERS:
+        raise ApiError(413, "RequestTooLarge", f"The {place} has more than {MAX_PARAMETERS} parameters.")
+    try:
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise wrong_type(f"the {place}", ascii(data[:40]), "UTF-8") from None
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise wrong_type(name.replace("\0", "\\0"), value, "free of NUL characters")
+    return pairs
+
+
+def _refuse_repeated(pairs: Pairs) -> None:
+    """Which of two values is meant would depend on the reader: signer, checker or handler."""
+    seen = set()
+    for name, value in pairs:
+        if name in seen:
+            raise wrong_type(name, value, f"the only value of {shown(name)}: it is given more than once")
+        seen.add(name)
+
+
+def shaped(fields: Fields, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A handler's values in the reply's documented shape; what is None or not there is left out.
+
+    ValueError for values that the description does not know: a reply never says more than is documented.
+    """
+    unknown = values.keys() - {field.name for field in fields}
+    if unknown:
+        raise ValueError(f"the reply's description does not have {', '.join(sorted(unknown))}")
+    shape: dict[str, Any] = {}
+    for field in fields:
+        value = values.get(field.name)
+        if value is None:
+            continue
+        if isinstance(field, Field):
+            shape[field.name] = times.write(value) if field.kind is Kind.TIME else value
+        else:
+            shape[field.name] = {field.item: [shaped(field.fields, item) for item in value]}
+    return shape
+
+
+def to_json(reply: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(reply)
+
+
+def to_xml(root: str, reply: Mapping[str, Any]) -> bytes:
+    return f"<?xml version='1.0' encoding='UTF-8'?>{_element(root, reply)}".encode()
+
+
+def _element(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(_element(name, item) for item in value)
+    if isinstance(value, Mapping):
+        inner = "".join(_element(key, item) for key, item in value.items())
+    elif isinstance(value, bool):
+        inner = str(value).lower()
+    elif isinstance(value, float):
+        inner = f"{value:g}"
+    else:
+        inner = escape(_NOT_XML.sub("\ufffd", str(value)))
+    return f"<{name}>{inner}</{name}>"

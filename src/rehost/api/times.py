@@ -1,0 +1,19 @@
+"""Times as the API writes them: UTC, `YYYY-MM-DDThh:mm:ssZ`."""
+
+import re
+from datetime import UTC, datetime
+
+DAY = 86400.0
+
+_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def parse(text: str) -> float:
+    """Unix seconds; ValueError for any other form and for times that no calendar has."""
+    if not _FORM.fullmatch(text):
+        raise ValueError(f"not a time of the form YYYY-MM-DDThh:mm:ssZ: {text!r}")
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def write(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
