@@ -128,6 +128,12 @@ class AgentIdentityError(RehostError):
     code = "Agent.IdentityInvalid"
 
 
+class AgentInstallError(RehostError):
+    """The agent could not be put on a server, or its bundle could not be built."""
+
+    code = "Agent.InstallFailed"
+
+
 class ControlPlaneError(RehostError):
     """The control plane could not be reached or refused the agent."""
 
@@ -172,6 +178,12 @@ class SourceServerStateError(RehostError):
     """The source server's state or its other jobs do not allow what was asked."""
 
     code = "SourceServerState.Invalid"
+
+
+class RunningJobError(RehostError):
+    """A source server cannot be deleted while one of its jobs runs."""
+
+    code = "SourceServer.WithRunningReplicationJob"
 
 
 class IdempotencyError(RehostError):

@@ -1,0 +1,166 @@
+"""What each command of `rehost-agent` does; `main` has the words for the command line."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from rehost import __version__
+from rehost.agent import identity, installation, inventory, logs
+from rehost.agent.control import ControlClient, persist
+from rehost.agent.installation import Places
+from rehost.core.agentapi import Register
+from rehost.core.errors import ControlPlaneError, InvalidValueError, RehostError
+from rehost.core.server import Inventory, device_name
+
+REGISTER_PATIENCE = 60.0  # seconds: a control plane that just starts is waited for
+
+log = logging.getLogger(__name__)
+
+
+def show_inventory(arguments: argparse.Namespace) -> int:
+    found = inventory.collect(arguments.disk)
+    if arguments.json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+    else:
+        sys.stdout.write(inventory_text(found))
+    return 0
+
+
+def inventory_text(found: Inventory) -> str:
+    """For people: one line for the server, one for each card, disk and partition."""
+    lines = [
+        f"{found.hostname}: {found.platform} {found.platform_version}, Linux {found.kernel}, "
+        f"{found.architecture}, {found.boot_mode} boot, {found.cores} cores, {_size(found.memory)}"
+    ]
+    lines += [f"  {card.name}  {card.mac}  {' '.join(card.addresses)}" for card in found.interfaces]
+    for disk in found.disks:
+        role = "system disk" if disk.index == 0 else f"data disk {disk.index}"
+        lines.append(f"{disk.path}  {_size(disk.size)}  {disk.table or 'no partition table'}  ({role})")
+        for part in disk.partitions:
+            used = "" if part.used is None else f", {_size(part.used)} used"
+            lines.append(
+                f"  {device_name(disk, part)}  {part.path}  {part.filesystem or 'unknown'}  "
+                f"{_size(part.size)}{used}  {part.mount}".rstrip()
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _size(size: int) -> str:
+    number = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.4g} {unit}"
+        number /= 1024
+    return f"{number:.4g} TiB"
+
+
+def register(arguments: argparse.Namespace) -> int:
+    """Register, or register again: the same server with the same control plane stays the same source."""
+    if not arguments.endpoint or not arguments.ca or not arguments.code:
+        raise InvalidValueError(
+            "registration needs --endpoint, --ca and the activation code",
+            "rehost code create, on the control plane, prints the whole command",
+        )
+    own = identity.prepare(arguments.state, arguments.endpoint, _certificate(arguments.ca))
+    request = Register(arguments.code, own.secret, inventory.collect(arguments.disk), __version__)
+    client = ControlClient(own.endpoint, own.ca)
+    patience = threading.Event()
+    timer = threading.Timer(REGISTER_PATIENCE, patience.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        answer = persist(lambda: client.register(request), patience, "not registered yet")
+    finally:
+        timer.cancel()
+        client.close()
+    if answer is None:
+        raise ControlPlaneError(
+            f"no registration: {own.endpoint} did not answer for {REGISTER_PATIENCE:.0f} s",
+            "check that `rehost serve` runs there and that this server can reach it, then try again",
+        )
+    identity.save(arguments.state, replace(own, source_id=answer.source_id))
+    sys.stdout.write(f"registered as {answer.source_id} at {own.endpoint}\n")
+    return 0
+
+
+def _certificate(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValueError(
+            f"{path} cannot be read: {error}", "give the control plane's ca.crt"
+        ) from error
+
+
+def install(arguments: argparse.Namespace) -> int:
+    places: Places = arguments.places
+    command = installation.install_files(places)
+    if arguments.code or not _is_registered(arguments.state):
+        register(arguments)
+    service = [*command, *_state_option(arguments.state), "run"]
+    service += [word for disk in arguments.disk for word in ("--disk", disk)]
+    if installation.start_service(places, service):
+        sys.stdout.write(f"{installation.UNIT} is running; its log: journalctl -u {installation.UNIT}\n")
+    else:
+        sys.stdout.write(
+            f"This server has no systemd. Have its init system keep this running:\n  {' '.join(service)}\n"
+        )
+    return 0
+
+
+def _is_registered(state: Path) -> bool:
+    known = identity.load(state)
+    return known is not None and bool(known.source_id)
+
+
+def _state_option(state: Path) -> list[str]:
+    return [] if state == identity.STATE else ["--state", str(state)]
+
+
+def uninstall(arguments: argparse.Namespace) -> int:
+    installation.remove(arguments.places, arguments.state, purge=arguments.purge)
+    kept = "" if arguments.purge else f"; its identity is kept in {arguments.state}"
+    sys.stdout.write(f"the agent is removed{kept}\n")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    own = identity.registered(arguments.state)
+    service = installation.service_state(arguments.places) or "no systemd"
+    sys.stdout.write(f"source server:  {own.source_id}\ncontrol plane:  {own.endpoint}\n")
+    sys.stdout.write(f"service:        {service}\n")
+    client = ControlClient(own.endpoint, own.ca, own.authorization)
+    try:
+        wanted = client.assignment(0, wait=0).assignment
+    finally:
+        client.close()
+    run = f"run {wanted.run} of job {wanted.job}" if wanted else "nothing"
+    sys.stdout.write(f"assigned:       {run}\n")
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from rehost.agent import run as copying  # late: only this command needs all of it
+    from rehost.agent import service
+
+    own = identity.registered(arguments.state)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with logs.to_standard_error():
+        service.Service(
+            own, arguments.state, lambda: inventory.collect(arguments.disk), copying.carry_out
+        ).run(stop)
+    return 0
+
+
+def exit_code(error: RehostError) -> int:
+    """78 (EX_CONFIG) keeps systemd from starting an agent again that cannot work as it is."""
+    return os.EX_CONFIG if error.code == "Agent.IdentityInvalid" else 1

@@ -1,0 +1,221 @@
+"""The agent's HTTPS client of the control plane: one connection, requests as values, errors as errors."""
+
+import contextlib
+import http.client
+import logging
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from rehost.core.agentapi import (
+    ASSIGNMENT_WAIT,
+    AssignmentAnswer,
+    ErrorReport,
+    Heartbeat,
+    HeartbeatAnswer,
+    Progress,
+    Register,
+    Registered,
+    Result,
+)
+from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
+
+TLS_NAME = "rehost"  # always in the control plane's certificate, whatever address it is reached at
+TIMEOUT = 15.0  # seconds for connecting and for each answer
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class RefusedError(ReportedError):
+    """The control plane understood the request and refused it (4xx): asking again would not help."""
+
+    def __init__(self, status: int, report: ErrorReport) -> None:
+        super().__init__(report.code, report.what, report.advice)
+        self.status = status
+
+
+class ControlClient:
+    """Requests of one thread over one kept connection.
+
+    Every method raises ControlPlaneError when the control plane cannot be reached, breaks off or is out of
+    order, and RefusedError when it says no.
+    """
+
+    def __init__(self, endpoint: str, ca: str, authorization: str = "", timeout: float = TIMEOUT) -> None:
+        self.host, self.port = host_and_port(endpoint)
+        self._context = _context(ca)
+        self._authorization = authorization
+        self._timeout = timeout
+        self._connection: _Connection | None = None
+        self._closed = False
+
+    def register(self, request: Register) -> Registered:
+        return self._call("POST", "/agent/v1/register", Registered, request)
+
+    def heartbeat(self, request: Heartbeat) -> HeartbeatAnswer:
+        return self._call("POST", "/agent/v1/heartbeat", HeartbeatAnswer, request)
+
+    def assignment(self, version: int, wait: int = ASSIGNMENT_WAIT) -> AssignmentAnswer:
+        """The assignment when it is not `version` any more, or what it is after `wait` seconds."""
+        path = f"/agent/v1/assignment?version={version}&wait={wait}"
+        return self._call("GET", path, AssignmentAnswer, extra_time=wait)
+
+    def progress(self, request: Progress) -> None:
+        self._call("POST", "/agent/v1/progress", msgspec.Raw, request)
+
+    def result(self, request: Result) -> None:
+        self._call("POST", "/agent/v1/result", msgspec.Raw, request)
+
+    def close(self) -> None:
+        """For good, and from any thread: an answer that is being waited for breaks off."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def _call(
+        self, method: str, path: str, answer: type[T], request: object = None, extra_time: float = 0
+    ) -> T:
+        body = None if request is None else msgspec.json.encode(request)
+        status, content = self._exchange(method, path, body, self._timeout + extra_time)
+        place = f"the control plane at {self.host}:{self.port}"
+        if status >= 500:
+            raise ControlPlaneError(
+                f"{place} answered {status} to {path.partition('?')[0]}", "look at its log (rehost serve)"
+            )
+        if status >= 400:
+            raise RefusedError(status, _error_report(status, content))
+        try:
+            return msgspec.json.decode(content or b"{}", type=answer)
+        except msgspec.DecodeError as error:
+            raise ControlPlaneError(
+                f"{place} answered {path.partition('?')[0]} in a way that is not understood: {error}",
+                "install the agent that this control plane serves",
+            ) from error
+
+    def _exchange(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        """One request and its answer.
+
+        A kept connection may have been closed meanwhile: then once more on a new one, which is safe because
+        every request of this API may be repeated.
+        """
+        kept = self._connection is not None
+        try:
+            return self._exchange_once(method, path, body, timeout)
+        except (OSError, http.client.HTTPException) as error:
+            self._drop()
+            if kept and not self._closed and not isinstance(error, TimeoutError):
+                return self._exchange(method, path, body, timeout)
+            raise self._unreachable(error) from error
+
+    def _exchange_once(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = _Connection(self.host, self.port, self._context, self._timeout)
+        connection = self._connection
+        connection.allow(timeout)
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def _unreachable(self, error: Exception) -> ControlPlaneError:
+        place = f"the control plane at {self.host}:{self.port}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return ControlPlaneError(
+                f"{place} has a certificate that this agent does not trust ({error.verify_message})",
+                "register again with the command that this control plane prints (rehost code create)",
+            )
+        return ControlPlaneError(
+            f"{place} cannot be reached: {error or type(error).__name__}",
+            "check that `rehost serve` runs there and that no firewall is between",
+        )
+
+
+class _Connection(http.client.HTTPSConnection):
+    """Connects to an address and checks the name `rehost`: the authority is pinned, the address is not."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._rehost_context = context
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.host, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.sock = self._rehost_context.wrap_socket(plain, server_hostname=TLS_NAME)
+        except BaseException:
+            plain.close()
+            raise
+
+    def allow(self, timeout: float) -> None:
+        """Seconds that the next answer may take."""
+        if self.sock is not None:
+            self.sock.settimeout(timeout)
+        self.timeout = timeout
+
+    def abort(self) -> None:
+        if self.sock is not None:
+            with contextlib.suppress(OSError):  # not connected any more
+                self.sock.shutdown(socket.SHUT_RDWR)
+        self.close()
+
+
+def host_and_port(endpoint: str) -> tuple[str, int]:
+    """Of https://host:port; InvalidValueError for anything else."""
+    parts = urlsplit(endpoint)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+        raise InvalidValueError(f"not an endpoint: {endpoint}", "write it as https://HOST:PORT")
+    return parts.hostname, parts.port or 443
+
+
+def _context(ca: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise InvalidValueError(
+            f"not a certificate in PEM: {error}", "give the control plane's ca.crt"
+        ) from error
+    return context
+
+
+def _error_report(status: int, content: bytes) -> ErrorReport:
+    try:
+        return msgspec.json.decode(content, type=ErrorReport)
+    except msgspec.DecodeError:
+        text = content[:200].decode("utf-8", "replace").strip()
+        return ErrorReport(
+            ControlPlaneError.code,
+            f"the control plane refused the request ({status}): {text}",
+            "check that the endpoint is that of a rehost control plane",
+        )
+
+
+def persist(call: Callable[[], T], stop: threading.Event, what: str) -> T | None:
+    """Repeat a call until the control plane answers, with growing pauses; None when `stop` is set first.
+
+    A refusal (RefusedError) is raised at once.
+    """
+    pause = FIRST_PAUSE
+    while not stop.is_set():
+        try:
+            return call()
+        except ControlPlaneError as error:
+            log.warning("%s: %s (trying again in %.0f s)", what, error, pause)
+        stop.wait(pause * random.uniform(0.75, 1.25))
+        pause = min(pause * 2, LONGEST_PAUSE)
+    return None
