@@ -103,6 +103,14 @@ class Jobs:
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 
+    def due(self) -> tuple[Job, ...]:
+        """The jobs whose scheduled start has come."""
+        query = sa.select(jobs).where(
+            jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= self._database.now()
+        )
+        with self._database.read() as connection:
+            return tuple(map(transition.record, connection.execute(query)))
+
     def apply(self, job_id: str, event: Event, actor: str, detail: str = "", **changes: Any) -> Job:
         """Move a job by an event, and change columns with it, in one transaction.
 

@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from rehost.core import progress as weights
-from rehost.core.agentapi import Progress, Result
+from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState
 from rehost.store import transition
 from rehost.store.database import Database, new_id
-from rehost.store.schema import jobs, runs
+from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.status import sync_info
 
 
@@ -103,11 +103,30 @@ class Runs:
             connection.execute(first.values(result=result))
             return True
 
-    def end(self, run_id: str) -> None:
-        """The run is over for good: the job's next start makes another one."""
-        ended = runs.update().where(runs.c.id == run_id, runs.c.ended.is_(None))
+    def hand_over(self, assignment: Assignment, instance_id: str, actor: str) -> None:
+        """Preparing is done: the source gets its assignment and the job is Syncing, in one transaction."""
         with self._database.write() as connection:
-            connection.execute(ended.values(ended=self._database.now()))
+            job = transition.read(connection, assignment.job)
+            connection.execute(
+                source_servers.update()
+                .where(source_servers.c.id == job.spec.source_id)
+                .values(assignment=assignment, assignment_version=source_servers.c.assignment_version + 1)
+            )
+            transition.move(
+                connection, self._database.now(), job, Event.PREPARED, actor,
+                f"run {assignment.run}, generation {assignment.generation}",
+                transition_instance_id=instance_id, status_info="",
+                progress=weights.overall(JobState.SYNCING, 0.0),
+            )  # fmt: skip
+
+    def end(self, run_id: str, event: Event, actor: str) -> None:
+        """The run is over for good, and its job moves on: the job's next start makes another run."""
+        with self._database.write() as connection:
+            now = self._database.now()
+            run = _exists(_read(connection, run_id))
+            job = transition.read(connection, run.job)
+            transition.move(connection, now, job, event, actor, "", progress=100.0, status_info="", ended=now)
+            connection.execute(runs.update().where(runs.c.id == run_id).values(ended=now))
 
     def note_error(self, run_id: str, error: str) -> None:
         with self._database.write() as connection:

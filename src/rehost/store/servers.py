@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -171,6 +171,24 @@ class SourceServers:
             if assignment is not None and assignment.run == run:
                 version = _table.assignment_version + 1
                 connection.execute(_of(server_id).values(assignment=None, assignment_version=version))
+
+    def readdress(self, server_id: str, run: str, host: str, port: int) -> None:
+        """Tell the agent that carries a run out where the data plane is now, if it is not where it was."""
+        with self._database.write() as connection:
+            query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+            old = connection.execute(query).scalar_one_or_none()
+            if old is None or old.run != run or (old.receiver_host, old.receiver_port) == (host, port):
+                return
+            new = replace(old, receiver_host=host, receiver_port=port)
+            version = _table.assignment_version + 1
+            connection.execute(_of(server_id).values(assignment=new, assignment_version=version))
+
+    def emptied(self) -> tuple[str, ...]:
+        """The source servers that are Deleting and have no job left."""
+        with_jobs = sa.exists().where(jobs.c.source_id == _table.id)
+        query = sa.select(_table.id).where(_table.deleting, sa.not_(with_jobs))
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).scalars())
 
     def _update(self, server_id: str, **values: Any) -> None:
         with self._database.write() as connection:

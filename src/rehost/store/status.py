@@ -1,5 +1,7 @@
 """StatusInfo: the JSON that says more of a job or a source server than its state."""
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from rehost.core.agentapi import DiskProgress, Progress
@@ -9,6 +11,14 @@ def sync_info(progress: Progress) -> str:
     """While the agent copies: the round and each disk's figures."""
     disks = [_disk(disk, progress.round) for disk in progress.disks]
     return _text({"phase": progress.phase, "round": progress.round, "kind": progress.kind, "disks": disks})
+
+
+def offline_info(progress: Progress | None, since: float) -> str:
+    """While a copy waits for its source server; what is known of the disks stays readable."""
+    when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = f"the source server was last heard of at {when}; the copy goes on when its agent is back"
+    disks = [] if progress is None else [_disk(disk, progress.round) for disk in progress.disks]
+    return _text({"phase": "source offline", "message": message, "disks": disks})
 
 
 def phase_info(phase: str, message: str = "") -> str:

@@ -1,0 +1,111 @@
+"""The engine port on DBOS with SQLite: one process, recovered at every start.
+
+DBOS is a singleton of the process; so is this engine.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
+from dbos._error import DBOSNonExistentWorkflowError
+
+from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
+
+EXECUTOR = "rehost"  # fixed: a start recovers what the same executor left
+VERSION = (
+    "1"  # pinned: DBOS recovers only workflows of its own version, and its default is a hash of the code
+)
+QUEUE = "jobs"  # coroutines from a queue run on DBOS's own event loop and hold no thread while they wait
+POLL = 0.25  # seconds between two looks for signals
+HEAVY = 1  # heavy steps at a time: each keeps the cores busy with a virtual machine
+
+_ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
+
+
+class DbosEngine:
+    def __init__(self, path: Path, workflows: Workflows, heavy: int = HEAVY) -> None:
+        """Open the engine's database and go on with every workflow that is not over."""
+        _turn_on_wal(path)
+        self._slots = asyncio.Semaphore(heavy)
+        self._stopping = threading.Event()
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        DBOS(
+            config={
+                "name": "rehost",
+                "system_database_url": f"sqlite:///{path}",
+                "application_version": VERSION,
+                "executor_id": EXECUTOR,
+                "log_level": "ERROR",
+                "notification_listener_polling_interval_sec": POLL,
+            }
+        )
+
+        @DBOS.workflow(
+            name="workflow",
+            max_recovery_attempts=None,
+            serialization_type=WorkflowSerializationFormat.PORTABLE,
+        )
+        async def carry_out(name: str, arguments: list[str]) -> None:
+            await workflows[name](_DbosContext(self._slots, self._stopping), *arguments)
+
+        self._carry_out = carry_out
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, polling_interval_sec=POLL)
+
+    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
+        with SetWorkflowID(workflow_id):
+            DBOS.enqueue_workflow(QUEUE, self._carry_out, workflow, list(arguments))
+
+    def signal(self, workflow_id: str) -> None:
+        try:
+            DBOS.send(workflow_id, "wake", "signal")
+        except DBOSNonExistentWorkflowError:
+            return  # the port's word: without effect on one that is unknown
+
+    def state(self, workflow_id: str) -> WorkflowState:
+        status = DBOS.get_workflow_status(workflow_id)
+        if status is None:
+            return WorkflowState.UNKNOWN
+        return WorkflowState.ACTIVE if status.status in _ACTIVE else WorkflowState.ENDED
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def close(self) -> None:
+        self._stopping.set()
+        DBOS.destroy(destroy_registry=True)
+
+
+class _DbosContext:
+    def __init__(self, slots: asyncio.Semaphore, stopping: threading.Event) -> None:
+        self._slots = slots
+        self._stopping = stopping
+
+    async def step(self, name: str, work: Callable[[], str], *, heavy: bool = False) -> str:
+        return await DBOS.run_step_async({"name": name}, self._heavily if heavy else self._do, work)
+
+    async def receive(self, timeout: float) -> bool:
+        return await DBOS.recv_async("signal", timeout) is not None
+
+    async def _heavily(self, work: Callable[[], str]) -> str:
+        async with self._slots:
+            return await self._do(work)
+
+    async def _do(self, work: Callable[[], str]) -> str:
+        """A step that gave up because of the stop is cancelled: DBOS records nothing of it."""
+        try:
+            return await asyncio.to_thread(work)
+        except InterruptedByStopError:
+            raise asyncio.CancelledError from None
+
+
+def _turn_on_wal(path: Path) -> None:
+    """The mode is kept in the file; DBOS itself never sets it, and readers would wait for writers."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")

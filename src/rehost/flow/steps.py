@@ -1,0 +1,211 @@
+"""The steps of a run: prepare, sync, process (build, check, finish), clean. Each can be repeated.
+
+A step looks at the job's row first. It does its work only while the job is in the step's own state, says NEXT
+when the job is past it (the step was done, its record was lost), and OVER when the job is anywhere else:
+stopped, failed, deleted, or taken over by a newer generation.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from rehost.compute.driver import Driver
+from rehost.core import replication
+from rehost.core.agentapi import Assignment, Result
+from rehost.core.errors import NotFoundError, RehostError, ReportedError, code_of
+from rehost.core.ids import Kind
+from rehost.core.job import Event, JobState
+from rehost.core.progress import overall
+from rehost.core.server import Inventory
+from rehost.flow import plan
+from rehost.flow.engine import InterruptedByStopError
+from rehost.flow.ports import Converter, Door
+from rehost.store.database import new_id
+from rehost.store.images import ImageRecord
+from rehost.store.runs import Run
+from rehost.store.status import error_info, phase_info
+from rehost.store.store import Store
+from rehost.store.transition import Job
+
+NEXT, WAIT, OVER = "next", "wait", "over"
+ACTOR = "rehost"
+_ORDER = (JobState.PREPARING, JobState.SYNCING, JobState.PROCESSING, JobState.CLEANING)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    job: Job
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    store: Store
+    driver: Driver
+    converter: Converter
+    door: Door
+    stopping: Callable[[], bool] = lambda: False  # the process ends: what fails now fails because of that
+
+    def prepare(self, run_id: str, generation: int) -> str:
+        return self._in(JobState.PREPARING, run_id, generation, self._prepare)
+
+    def sync(self, run_id: str, generation: int) -> str:
+        """WAIT until the agent has said how the copy of this generation ended."""
+        return self._in(JobState.SYNCING, run_id, generation, self._sync)
+
+    def build(self, run_id: str, generation: int) -> str:
+        return self._in(JobState.PROCESSING, run_id, generation, self._build)
+
+    def check(self, run_id: str, generation: int) -> str:
+        return self._in(JobState.PROCESSING, run_id, generation, self._check)
+
+    def finish(self, run_id: str, generation: int) -> str:
+        return self._in(JobState.PROCESSING, run_id, generation, self._finish)
+
+    def clean(self, run_id: str, generation: int) -> str:
+        return self._in(JobState.CLEANING, run_id, generation, self._clean)
+
+    def _in(self, state: JobState, run_id: str, generation: int, work: Callable[[_Task], str]) -> str:
+        task = self._task(run_id, generation)
+        if task is None or task.job.state not in _ORDER:
+            return OVER
+        if task.job.state is not state:
+            return NEXT if _ORDER.index(task.job.state) > _ORDER.index(state) else OVER
+        try:
+            return work(task)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job has to say so
+            return self._failed(task, error)
+
+    def _task(self, run_id: str, generation: int) -> _Task | None:
+        """The run and its job, if they are still there and the run's generation is this one."""
+        try:
+            run = self.store.runs.get(run_id)
+            job = self.store.jobs.get(run.job)
+        except NotFoundError:
+            return None
+        current = job.current_run == run_id and run.generation == generation
+        return _Task(job, run) if current else None
+
+    def _prepare(self, task: _Task) -> str:
+        job, run = task.job, task.run
+        self._say(task, 0.0, "preparing")
+        disks = plan.disks_of(job.spec, self._inventory(job))
+        volumes = plan.volumes_of(disks)
+        self.driver.create_replica(job.id, volumes, run.generation)
+        options = replication.parse(job.spec.replication_parameters).options()
+        leave = self.door.leave(job.id, run.id, run.generation, volumes, checksum=options.checksum)
+        assignment = Assignment(
+            run=run.id,
+            job=job.id,
+            generation=run.generation,
+            ticket=leave.ticket,
+            receiver_host=leave.host,
+            receiver_port=leave.port,
+            volumes=plan.assignment_volumes(disks),
+            options=options,
+        )
+        instance = job.transition_instance_id or new_id(Kind.INSTANCE)
+        self.store.runs.hand_over(assignment, instance, ACTOR)
+        return NEXT
+
+    def _sync(self, task: _Task) -> str:
+        result = task.run.result
+        if result is None:
+            return WAIT
+        if result.error is not None:
+            raise ReportedError(result.error.code, result.error.what, result.error.advice)
+        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
+        self.store.jobs.apply(
+            task.job.id, Event.SYNCED, ACTOR, progress=overall(JobState.PROCESSING, 0.0),
+            status_info=phase_info("processing"),
+        )  # fmt: skip
+        return NEXT
+
+    def _build(self, task: _Task) -> str:
+        job, inventory = task.job, self._inventory(task.job)
+        self._say(task, 0.0, "sealing")
+        self.driver.seal(job.id, _roots(task.run.result))
+        record = self.store.images.reserve(job, task.run.id)
+        overlays = self.driver.create_image(
+            record.id,
+            job.id,
+            record.name,
+            description=record.description,
+            region=record.region,
+            sizes=plan.target_sizes(job.spec),
+        )
+        self._say(task, 0.05, "converting")
+        report = self.converter.convert(self.driver.image(record.id), overlays, inventory)
+        self.driver.record_conversion(record.id, report)
+        return NEXT
+
+    def _check(self, task: _Task) -> str:
+        self._say(task, 0.5, "boot check")
+        command = replication.parse(task.job.spec.replication_parameters).boot_check_command
+        self.driver.boot_check(self._image(task).id, command=command)
+        return NEXT
+
+    def _finish(self, task: _Task) -> str:
+        image = self.driver.finish_image(self._image(task).id)
+        names = tuple(disk.path.name for disk in image.disks)
+        self.store.images.finish(image.id, str(image.folder), names)
+        self.store.runs.note_image(task.run.id, image.id)
+        self.store.jobs.apply(
+            task.job.id, Event.PROCESSED, ACTOR, image.id, image_id=image.id,
+            progress=overall(JobState.CLEANING, 0.0), status_info=phase_info("cleaning"),
+        )  # fmt: skip
+        return NEXT
+
+    def _clean(self, task: _Task) -> str:
+        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
+        event = Event.CLEANED if task.job.spec.run_once else Event.WAIT
+        self.store.runs.end(task.run.id, event, ACTOR)
+        return NEXT
+
+    def _failed(self, task: _Task, error: Exception) -> str:
+        """The job says what happened, last of all, so that a repeat finds what is still to be done."""
+        if self.stopping():
+            raise InterruptedByStopError from error
+        if not isinstance(error, RehostError):
+            _log.exception("run %s of job %s: an error that nobody foresaw", task.run.id, task.job.id)
+        what, advice = _words(error)
+        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
+        if task.job.state is JobState.PROCESSING:
+            image = self._image(task)
+            self.driver.fail_image(image.id, what)
+            self.store.images.fail(image.id)
+        self.store.runs.note_error(task.run.id, f"{code_of(error)}: {what}")
+        self.store.jobs.apply(
+            task.job.id, Event.FAIL, ACTOR, f"{code_of(error)}: {what}",
+            error_code=code_of(error), status_info=error_info(code_of(error), what, advice),
+        )  # fmt: skip
+        return OVER
+
+    def _inventory(self, job: Job) -> Inventory:
+        return self.store.servers.get(job.spec.source_id).inventory
+
+    def _image(self, task: _Task) -> ImageRecord:
+        return self.store.images.reserve(task.job, task.run.id)
+
+    def _say(self, task: _Task, fraction: float, phase: str) -> None:
+        state = task.job.state
+        self.store.jobs.report(task.job.id, task.run.id, state, overall(state, fraction), phase_info(phase))
+
+
+def _roots(result: Result | None) -> list[bytes]:
+    if result is None or result.report is None:
+        _missing_report()
+    return [bytes.fromhex(root) for root in result.report.roots]
+
+
+def _missing_report() -> NoReturn:
+    raise RehostError("the run has no report of its copy", "start the job again")
+
+
+def _words(error: Exception) -> tuple[str, str]:
+    if isinstance(error, RehostError):
+        return error.what, error.advice or "start the job again when the cause is gone"
+    return f"{type(error).__name__}: {error}", "see the log of rehost serve, then start the job again"

@@ -1,0 +1,139 @@
+"""The tick that makes what the rows say true, whatever was cut off in between.
+
+It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, says
+which sources are offline, and releases what deleted jobs and source servers held.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from rehost.compute.driver import Driver
+from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
+from rehost.core.job import Event, JobState, Status
+from rehost.flow.engine import Engine, WorkflowState
+from rehost.flow.lifecycle import start_workflow
+from rehost.flow.ports import Door
+from rehost.flow.run import workflow_id
+from rehost.store.images import ImageState
+from rehost.store.runs import Run, RunType
+from rehost.store.status import error_info, offline_info
+from rehost.store.store import Store
+from rehost.store.transition import Job
+
+TICK = 2.0  # seconds
+LOOK_AT_ENGINE = 15  # ticks between two looks at each running job's workflow, which cost a query each
+ACTOR = "rehost"
+_RUNNING = tuple(state for state in JobState if state.status is Status.RUNNING)
+
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """One thread; each of its duties can be repeated, and a job that resists does not keep the others."""
+
+    def __init__(self, store: Store, engine: Engine, driver: Driver, door: Door) -> None:
+        self._store = store
+        self._engine = engine
+        self._driver = driver
+        self._door = door
+        self._ticks = 0
+        self._signalled: set[str] = set()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._go, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now instead of at the next tick."""
+        self._wake.set()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _go(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001  the database is away: what is to be done waits for it
+                _log.exception("upkeep could not look at the jobs; it tries again")
+            self._wake.wait(TICK)
+
+    def tick(self) -> None:
+        """Do all duties once."""
+        running = self._store.jobs.in_states(*_RUNNING)
+        if self._ticks % LOOK_AT_ENGINE == 0:
+            self._each(running, self._keep_running)
+        self._ticks += 1
+        self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
+        self._each(self._store.jobs.due(), self._begin)
+        self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
+        for source_id in self._store.servers.emptied():
+            self._store.servers.remove(source_id)
+
+    def _each(self, jobs: Iterable[Job], duty: Callable[[Job], None]) -> None:
+        for job in jobs:
+            try:
+                duty(job)
+            except (NotFoundError, InvalidTransitionError):
+                continue  # the job went on meanwhile; the next tick sees where it is
+            except Exception as error:  # noqa: BLE001  the job says it, and the next tick tries again
+                _log.exception("upkeep of job %s failed; it is tried again", job.id)
+                self._say(job, error)
+
+    def _keep_running(self, job: Job) -> None:
+        """A running job has a workflow; one that ended without moving its job failed in an unforeseen way."""
+        run = self._store.runs.get(job.current_run)
+        state = self._engine.state(workflow_id(run.id, run.generation))
+        if state is WorkflowState.UNKNOWN:
+            start_workflow(self._engine, run)
+        elif state is WorkflowState.ENDED:
+            self._fail_orphan(job, run)
+
+    def _fail_orphan(self, job: Job, run: Run) -> None:
+        now = self._store.jobs.get(job.id)
+        if now.state not in _RUNNING or self._store.runs.get(now.current_run) != run:
+            return
+        what = f"the workflow of run {run.id} ended without a word in state {now.state.name}"
+        info = error_info(RehostError.code, what, "see the log of rehost serve, then start the job again")
+        self._store.servers.withdraw(job.spec.source_id, run.id)
+        self._store.jobs.apply(job.id, Event.FAIL, ACTOR, what, error_code=RehostError.code, status_info=info)
+
+    def _watch_copy(self, job: Job) -> None:
+        run = self._store.runs.get(job.current_run)
+        workflow = workflow_id(run.id, run.generation)
+        if run.result is not None and workflow not in self._signalled:
+            self._engine.signal(workflow)
+            self._signalled.add(workflow)
+        place = self._door.here()
+        if place is not None:
+            self._store.servers.readdress(job.spec.source_id, run.id, *place)
+        source = self._store.servers.get(job.spec.source_id)
+        if source.offline and run.result is None:
+            info = offline_info(run.progress, source.heartbeat)
+            self._store.jobs.report(job.id, run.id, JobState.SYNCING, 0.0, info)
+
+    def _begin(self, job: Job) -> None:
+        run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, "its scheduled start")
+        start_workflow(self._engine, run)
+
+    def _release(self, job: Job) -> None:
+        """Images that are ready stay, and keep the replica that they are built on."""
+        self._store.servers.withdraw(job.spec.source_id, job.current_run)
+        for image in self._store.images.of_job(job.id):
+            if image.state is not ImageState.AVAILABLE:
+                self._driver.delete_image(image.id)
+                self._store.images.remove(image.id)
+        self._driver.discard_replica(job.id)
+        self._store.jobs.remove(job.id)
+
+    def _say(self, job: Job, error: Exception) -> None:
+        """A job that cannot be released says why, where people look."""
+        advice = error.advice if isinstance(error, RehostError) else "see the log of rehost serve"
+        info = error_info(code_of(error), str(error), advice)
+        self._store.jobs.report(job.id, job.current_run, job.state, 0.0, info)
