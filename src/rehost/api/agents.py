@@ -112,8 +112,7 @@ class Agents:
         told = await _read(request, agentapi.Result)
         if (told.report is None) == (told.error is None):
             raise InvalidValueError("a result has either a report or an error", "update the agent")
-        if await _call(self._store.runs.record_result, server.id, told):
-            await _call(self._services.engine.run_reported, told.run)
+        await _call(self._services.lifecycle.result, server.id, told)
         return _json({})
 
     async def _who(self, request: Request) -> SourceServer:

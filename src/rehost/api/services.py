@@ -1,4 +1,4 @@
-"""What the HTTP side needs of the rest: the records, the flow engine, the agent's files. Wired in `cli/`."""
+"""What the HTTP side needs of the rest: records, lifecycle of jobs, agent files. Wired in `cli/`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,40 +6,38 @@ from pathlib import Path
 from typing import Protocol
 
 from rehost.api.wakeups import Wakeups
+from rehost.core.agentapi import Result
 from rehost.store.jobs import QUOTA
-from rehost.store.runs import RunType
+from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
 
 
-class Engine(Protocol):
-    """What carries jobs out. Calls return when the change is durable, not when the work is done."""
+class Lifecycle(Protocol):
+    """What moves jobs: `flow` has it. Calls return when the change is durable, not when the work is done."""
 
-    def start_run(self, job_id: str, kind: RunType, actor: str) -> None:
+    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run:
         """Begin a job's next run, or the next generation of one that did not end.
 
         InvalidTransitionError when the job's state does not allow it.
         """
 
-    def run_reported(self, run_id: str) -> None:
-        """The agent's result of a run was recorded; also called again for a repeated result."""
-
-    def delete_job(self, job_id: str, actor: str) -> None:
-        """Move a job to Deleting, then release what it holds and remove it; its images stay.
+    def delete(self, job_id: str, actor: str) -> None:
+        """Move a job to Deleting; what it holds is released, then it is gone; its images stay.
 
         InvalidTransitionError while it runs.
         """
 
     def delete_source(self, source_id: str, actor: str) -> None:
-        """Move a source server to Deleting, delete its jobs, then remove it.
+        """Delete a source server and its jobs; refused while one of them runs."""
 
-        InvalidTransitionError when one of its jobs runs; then nothing has changed.
-        """
+    def result(self, source_id: str, result: Result) -> bool:
+        """Keep the end of a copy as the agent tells it; False when it tells of what is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     store: Store
-    engine: Engine
+    lifecycle: Lifecycle
     wakeups: Wakeups
     install_script: Callable[[str], str]  # the control plane's URL as the agent sees it -> a shell script
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be

@@ -11,7 +11,6 @@ from rehost.core.errors import NotFoundError
 from rehost.core.job import Event, follow
 from rehost.core.server import ServerState
 from rehost.store.jobs import JobFilter
-from rehost.store.runs import RunType
 from rehost.store.transition import Job
 
 
@@ -52,13 +51,13 @@ def start(call: Call, values: Values) -> dict[str, object]:
             f"{server.id} is {server.state}, a job can start when it is {ServerState.AVAILABLE}.",
             "DescribeSourceServers says more of it in ErrorCode and StatusInfo.",
         )
-    call.services.engine.start_run(job.id, RunType.MANUAL, call.actor)
+    call.services.lifecycle.start(job.id, call.actor)
     return {}
 
 
 def delete(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    call.services.engine.delete_job(job.id, call.actor)
+    call.services.lifecycle.delete(job.id, call.actor)
     return {}
 
 

@@ -47,7 +47,7 @@ def delete(call: Call, values: Values) -> dict[str, object]:
             f"{server.id} has {', '.join(job.id for job in related)}.",
             "Delete these jobs first, or set Force=true to delete them together with the source server.",
         )
-    call.services.engine.delete_source(server.id, call.actor)
+    call.services.lifecycle.delete_source(server.id, call.actor)
     return {}
 
 
