@@ -1,0 +1,62 @@
+"""The seam for write tracking: what of a disk may differ from what the last complete pass over it saw.
+
+Everything above this module looks only at suspects (and at chunks whose used blocks changed). Today whole
+disks are suspect unless the kernel's counters prove them idle; a tracker of single writes is another
+implementation of `Suspects` and nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rehost.core.extent import Extent
+from rehost.track.counters import Counters, counters_of
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    extents: tuple[Extent, ...] | None  # bytes of the disk, merged; None: all of it
+    reason: str  # for people
+
+
+class Suspects(Protocol):
+    """One for all disks of a run; a disk is named by its device number."""
+
+    def begin(self, device: int) -> Suspicion:
+        """What was written since the `begin` of the last completed pass; a new pass begins with it.
+
+        To be called before the pass takes its map of used blocks and before it reads anything: a write
+        after this moment has to be in the answer of the next call.
+        """
+
+    def complete(self, device: int) -> None:
+        """The pass that began last is durable as a whole."""
+
+
+class IdleDisks:
+    """Everything is suspect, but not a disk whose write counters have not moved.
+
+    Why skipping is sound: the kernel counts a write at its completion. A mark is taken before a pass reads.
+    A write that completed before the mark was there to be read. One that completes after it, even if it was
+    in flight at the mark, moves the counters away from the mark, and the disk is read again. Two things would
+    make the counters lie: statistics turned off, or a driver that never counts; so statistics have to be on
+    at both ends and the reads of the pass itself must have been counted. Requests that programs hand to the
+    device past the block layer (SG_IO) are not counted; nothing that keeps file systems does that.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[int, Counters | None] = {}
+        self._completed: dict[int, Counters] = {}
+
+    def begin(self, device: int) -> Suspicion:
+        now, before = counters_of(device), self._completed.get(device)
+        self._begun[device] = now
+        if now is not None and before is not None and now.writes == before.writes:
+            return Suspicion((), "nothing was written to the disk since it was read last")
+        return Suspicion(None, "compared by digest")
+
+    def complete(self, device: int) -> None:
+        begun, now = self._begun.pop(device, None), counters_of(device)
+        if begun is None or now is None:
+            self._completed.pop(device, None)
+        elif now.reads > begun.reads or device in self._completed:
+            self._completed[device] = begun

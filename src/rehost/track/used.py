@@ -1,0 +1,92 @@
+"""Which bytes of a disk have to be copied (all but what is proven free), and how each partition is read."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from rehost.core.extent import Extent, subtract
+from rehost.core.server import Disk, Partition
+from rehost.track.fsmap import free_extents
+from rehost.track.mounts import FileSystem
+
+_MAPPED = ("ext2", "ext3", "ext4", "xfs")
+_NOT_TOLD = "read whole: the file system does not tell its free blocks"
+_PAGE_SIZES = (4 << 10, 8 << 10, 16 << 10, 64 << 10)
+_SIGNATURE = b"SWAPSPACE2"  # at the end of the first page; a hibernated system has another one there
+
+
+class Readable(Protocol):
+    """What of a block device is needed here."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionUse:
+    partition: Partition
+    systems: tuple[FileSystem, ...]  # what is mounted from it, itself or through LVM, md and the like
+    free: tuple[Extent, ...]  # bytes from the disk's beginning
+    reading: str  # how it is read and why, for people
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    used: tuple[Extent, ...]  # bytes from the disk's beginning, merged
+    partitions: tuple[PartitionUse, ...]
+
+
+def use_of(
+    disk: Disk, device: Readable, systems: Mapping[FileSystem, int], first_page: memoryview
+) -> DiskUse:
+    """The present use of a disk.
+
+    `systems` are the mounted file systems with a descriptor on each; `first_page` is an aligned buffer of
+    64 KiB, lent. The partition table, gaps and whatever is not understood count as used.
+    """
+    partitions = tuple(_use(partition, device, systems, first_page) for partition in disk.partitions)
+    free = [extent for partition in partitions for extent in partition.free]
+    return DiskUse(tuple(subtract(Extent(0, disk.size), free)), partitions)
+
+
+def swap_header(page: memoryview) -> int:
+    """The length of the header that these first 64 KiB of a swap area begin with; 0 if there is none."""
+    for size in _PAGE_SIZES:
+        if page[size - len(_SIGNATURE) : size] == _SIGNATURE:
+            return size
+    return 0
+
+
+def _use(
+    partition: Partition, device: Readable, systems: Mapping[FileSystem, int], first_page: memoryview
+) -> PartitionUse:
+    number = os.stat(partition.path).st_rdev
+    on_it = tuple(system for system in systems if number in system.below)
+    direct = next((system for system in on_it if system.device == number), None)
+    if direct is not None and direct.kind in _MAPPED:
+        return _mapped(partition, direct, systems[direct], number)
+    if partition.filesystem == "swap" and not on_it:
+        return _swap(partition, device, first_page)
+    return PartitionUse(partition, on_it, (), "read whole")
+
+
+def _mapped(partition: Partition, system: FileSystem, fd: int, number: int) -> PartitionUse:
+    free = free_extents(fd, number)
+    if free is None:
+        return PartitionUse(partition, (system,), (), _NOT_TOLD)
+    window = Extent(partition.start, partition.end)
+    moved = (Extent(partition.start + e.start, partition.start + e.end) for e in free)
+    inside = tuple(
+        Extent(e.start, min(e.end, window.end)) for e in moved if e.start < window.end
+    )  # a file system larger than its partition is broken; its neighbour must not suffer
+    return PartitionUse(partition, (system,), inside, "used blocks only")
+
+
+def _swap(partition: Partition, device: Readable, first_page: memoryview) -> PartitionUse:
+    room = min(len(first_page), partition.size)
+    device.read_into(partition.start, first_page[:room])
+    header = swap_header(first_page[:room])
+    if not header or header >= partition.size:
+        return PartitionUse(partition, (), (), "read whole: no header of a swap area was found")
+    body = Extent(partition.start + header, partition.end)
+    return PartitionUse(partition, (), (body,), "swap-header")

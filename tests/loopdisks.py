@@ -1,0 +1,79 @@
+"""Real disks for tests: files behind loop devices, with file systems on them."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class LoopDisk:
+    path: str  # /dev/loop7
+    image: Path  # the file behind it
+    mount: Path | None  # where its file system is mounted
+
+
+class LoopDisks:
+    """Makes disks in a folder; `close` unmounts and detaches what it made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._undo: list[tuple[str | Path, ...]] = []
+
+    def make(
+        self, size: int, kind: str = "", options: tuple[str, ...] = (), mounted: bool = True
+    ) -> LoopDisk:
+        """A disk of `size` bytes, with a file system on the whole of it if `kind` says which."""
+        number = len(self._undo)
+        image = self._folder / f"disk-{number}.img"
+        with image.open("wb") as file:
+            file.truncate(size)
+        if kind:
+            run(f"mkfs.{kind}", *options, image)
+        path = self.attach(image)
+        return LoopDisk(path, image, self.mount(path) if kind and mounted else None)
+
+    def attach(self, image: Path) -> str:
+        path = run("losetup", "--find", "--show", "--partscan", image)
+        self._undo.append(("losetup", "--detach", path))
+        return path
+
+    def mount(self, device: str, *options: str) -> Path:
+        mount = self._folder / f"mount-{len(self._undo)}"
+        mount.mkdir()
+        run("mount", *options, device, mount)
+        self._undo.append(("umount", mount))
+        return mount
+
+    def close(self) -> None:
+        for command in reversed(self._undo):
+            if command[0] == "umount":
+                wait_until_unmounted(command[1])
+            else:
+                run(*command)
+
+
+def wait_until_unmounted(mount: str | Path) -> None:
+    """A process that just ended, a watchdog for example, may hold a descriptor a moment longer."""
+    for _ in range(100):
+        if subprocess.run(["umount", mount], capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+    run("umount", mount)
+
+
+@contextmanager
+def loop_disks(folder: Path) -> Iterator[LoopDisks]:
+    disks = LoopDisks(folder)
+    try:
+        yield disks
+    finally:
+        disks.close()
