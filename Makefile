@@ -1,0 +1,40 @@
+PYTHON = .venv/bin/python
+
+.PHONY: help setup demo test lint bench lab lock
+
+help:
+	@echo "make demo   move a running server into an image that boots, and show that it worked"
+	@echo "make test   set up what the tests need and run them"
+	@echo "make lint   formatting, style, types and layers"
+	@echo "make bench  measure the data path"
+	@echo "make lab    the long repetitions that make test leaves out"
+	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@$(PYTHON) -m demo
+
+test: setup
+	$(PYTHON) -m pytest -m "not lab"
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy src demo
+	.venv/bin/lint-imports
+
+bench: setup
+	$(PYTHON) -m bench
+
+lab: setup
+	$(PYTHON) -m pytest -m lab --timeout 3600
+
+COMPILE = .venv/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	--no-header --no-emit-index-url --no-emit-find-links --extra server
+
+lock: setup
+	$(PYTHON) -m pip install --quiet pip-tools
+	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
