@@ -27,13 +27,27 @@ def root(digests: Iterable[bytes], length: int) -> bytes:
     is carried up unchanged. Whole subtrees are folded as they fill, so that memory is logarithmic: a disk
     has millions of chunks.
     """
+    return root_of_subtrees((of(b"\0" + digest) for digest in digests), length)
+
+
+def subtree(digests: Iterable[bytes]) -> bytes:
+    """The tree's node over 2**k chunks from a multiple of 2**k on, or over what is left at the end."""
+    return _fold(of(b"\0" + digest) for digest in digests)
+
+
+def root_of_subtrees(nodes: Iterable[bytes], length: int) -> bytes:
+    """The root as by `root`, from the subtrees of all chunks in order, each over the same 2**k chunks."""
+    return of(b"\2" + length.to_bytes(8, "big") + _fold(nodes))
+
+
+def _fold(nodes: Iterable[bytes]) -> bytes:
     full: list[tuple[int, bytes]] = []  # (height, node), heights descending
-    for leaf in digests:
-        height, node = 0, of(b"\0" + leaf)
+    for node in nodes:
+        height = 0
         while full and full[-1][0] == height:
             height, node = height + 1, of(b"\1" + full.pop()[1] + node)
         full.append((height, node))
     top = full.pop()[1] if full else b""
     while full:
         top = of(b"\1" + full.pop()[1] + top)
-    return of(b"\2" + length.to_bytes(8, "big") + top)
+    return top

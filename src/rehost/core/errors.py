@@ -102,6 +102,12 @@ class SourceDiskChangedError(RehostError):
     code = "SourceDisk.Changed"
 
 
+class RunStoppedError(RehostError):
+    """The agent was told to stop a run before its end."""
+
+    code = "Run.Stopped"
+
+
 class FreezeError(RehostError):
     code = "SourceServer.FreezeFailed"
 

@@ -57,6 +57,17 @@ def subtract(whole: Extent, holes: Iterable[Extent]) -> list[Extent]:
     return left
 
 
+def differing(one: Sequence[Extent], other: Sequence[Extent]) -> list[Extent]:
+    """What lies in exactly one of two merged lists."""
+    edges: list[int] = []
+    for edge in sorted(edge for extent in (*one, *other) for edge in (extent.start, extent.end)):
+        if edges and edges[-1] == edge:
+            edges.pop()  # both lists begin, end or meet there: nothing changes
+        else:
+            edges.append(edge)
+    return [Extent(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
+
+
 def align(extents: Iterable[Extent], size: int, limit: int) -> list[Extent]:
     """Extents widened to multiples of `size`, but not past `limit`."""
     return merge(
