@@ -1,5 +1,7 @@
-"""Fixtures of several parts' tests."""
+"""Fixtures of several parts' tests, and what a run says at its end."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,3 +15,29 @@ def disks(tmp_path: Path) -> Iterator[LoopDisks]:
     """Real disks on loop devices; gone after the test."""
     with loop_disks(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where things that take long to make are kept between runs (source machines, the helper VM)."""
+    folder = Path(os.environ.get("REHOST_CACHE", Path(__file__).parents[1] / ".cache")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that was skipped proves nothing: say so last, where it is read."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(_reason(report) for report in reports)
+    terminalreporter.section("skipped")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count} x {reason}")
+    terminalreporter.line(f"{len(reports)} tests were skipped" if reports else "nothing was skipped")
+    if left_out := terminalreporter.stats.get("deselected"):
+        terminalreporter.line(f"{len(left_out)} tests were not asked for (long repetitions: make lab)")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Skips carry (file, line, reason); expected failures only their own text."""
+    where = report.longrepr
+    return str(where[2]).removeprefix("Skipped: ") if isinstance(where, tuple) else report.nodeid
