@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rehost.block.replica import Replica
-from rehost.block.volume import ChunkWrite, Write, ZeroWrite
+from rehost.block.volume import ChunkWrite, ZeroWrite
 from rehost.core import digest
 from rehost.core.errors import DigestMismatchError, InvalidValueError, TicketError, WireError
+from rehost.receive.batch import Batch
 from rehost.receive.ticket import Ticket
 from rehost.wire import messages as m
 from rehost.wire.codec import UPGRADE
 from rehost.wire.payload import Unpacker
 
 WINDOW = 16 << 20  # bytes of frames that a connection may have unacknowledged
-FULL = 8 << 20  # bytes of content and journal that a batch holds at most, about
-PATIENCE = 0.1  # seconds that an unfinished batch waits at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +35,42 @@ class Session:
         self._admit = admit
         self._admission: Admission | None = None
         self._unpacker = Unpacker()
-        self._writes: list[Write] = []
-        self._weight = 0
-        self._seq = 0
-        self._since = 0.0
+        self._batch = Batch()
         self.done = False
         self.chunks = self.zeroes = 0  # chunks made durable
 
     @property
     def pending(self) -> bool:
         """There is something to commit."""
-        return bool(self._writes)
+        return bool(self._batch.writes)
 
     def due(self, now: float) -> bool:
         """The batch is full or old enough; `now` in seconds of the clock that `handle` is given."""
-        return self.pending and (self._weight >= FULL or now - self._since >= PATIENCE)
+        return self._batch.due(now)
 
     def handle(self, message: m.Message, now: float) -> list[m.Message]:
         match message:
             case m.Hello():
                 return [self._welcome(message)]
             case m.Data():
-                self._add(self._chunk_write(message), message.seq, message.length, now)
+                self._add_chunk(message, now)
             case m.Zero():
-                self._add(self._zero_write(message), message.seq, message.count * digest.SIZE, now)
+                self._add_zeroes(message, now)
             case m.DigestsRequest():
                 return [*self.commit(), self._digests(message)]
             case m.Complete():
                 return [self._complete()]
-        return []
+        return self.commit() if self._batch.full else []
 
     def commit(self) -> list[m.Message]:
         """Make what is pending durable; the Ack for it."""
         if not self.pending:
             return []
-        writes, self._writes, self._weight = self._writes, [], 0
+        writes = self._batch.take()
         self._open.replica.commit(self._open.ticket.generation, writes)
         self.chunks += sum(isinstance(write, ChunkWrite) for write in writes)
         self.zeroes += sum(write.count for write in writes if isinstance(write, ZeroWrite))
-        return [m.Ack(self._seq)]
+        return [m.Ack(self._batch.last_seq)]
 
     @property
     def _open(self) -> Admission:
@@ -94,7 +90,7 @@ class Session:
         volumes = (m.VolumeState(v.volume, v.size, v.chunk, replica.fresh(v.volume)) for v in replica.shapes)
         return m.Welcome(min(hello.version, m.VERSION), WINDOW, tuple(volumes))
 
-    def _chunk_write(self, data: m.Data) -> ChunkWrite:
+    def _add_chunk(self, data: m.Data, now: float) -> None:
         length = self._open.replica.volume(data.volume).shape.length(data.chunk)
         if data.length != length:
             raise InvalidValueError(f"{data.length} bytes for a chunk of {length}", UPGRADE)
@@ -104,18 +100,11 @@ class Session:
                 f"chunk {data.chunk} of volume {data.volume} does not have the digest it was sent with",
                 "it was damaged on the way or in memory: test the memory of both hosts, start the job again",
             )
-        return ChunkWrite(data.volume, data.chunk, data.digest, bytes(content))
+        self._batch.add_chunk(data.seq, data.volume, data.chunk, data.digest, content, now)
 
-    def _zero_write(self, zero: m.Zero) -> ZeroWrite:
+    def _add_zeroes(self, zero: m.Zero, now: float) -> None:
         self._open.replica.volume(zero.volume).shape.check_chunks(zero.first, zero.count)
-        return ZeroWrite(zero.volume, zero.first, zero.count)
-
-    def _add(self, write: Write, seq: int, weight: int, now: float) -> None:
-        if not self._writes:
-            self._since = now
-        self._writes.append(write)
-        self._weight += weight
-        self._seq = seq
+        self._batch.add_zeroes(zero.seq, ZeroWrite(zero.volume, zero.first, zero.count), now)
 
     def _digests(self, request: m.DigestsRequest) -> m.Digests:
         found = self._open.replica.digests(request.volume, request.first, request.count)
