@@ -53,8 +53,10 @@ def test_commas_in_paths_do_not_end_an_option() -> None:
 
 
 def test_networks_are_closed_unless_opened() -> None:
-    nic = Nic("52:54:00:00:00:01", "e1000", port_forwards=(PortForward(2222, 22),))
-    line = command_line(Machine("m", nics=(nic,)))
+    nic = Nic("52:54:00:00:00:01", "e1000", slot=3, port_forwards=(PortForward(2222, 22),))
+    line = command_line(Machine("m", chipset="q35", nics=(nic,)))
+    assert "-machine q35" in line
+    assert line.index("addr=0x3") < line.index("virtio-rng-pci")
     assert "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22" in line
     assert "e1000,netdev=net0,mac=52:54:00:00:00:01" in line
     reach = Nic("52:54:00:00:00:01", guest_forwards=(GuestForward("10.0.2.100", 443, "nc a,b 1"),))

@@ -50,6 +50,7 @@ class Nic:
 
     mac: str
     model: str = "virtio-net-pci"  # or e1000, rtl8139, ...
+    slot: int | None = None  # on the PCI bus; slot 3 makes systemd name it enp0s3 or ens3
     restrict: bool = True  # no way out, not even to the host; forwards still work
     port_forwards: tuple[PortForward, ...] = ()
     guest_forwards: tuple[GuestForward, ...] = ()
@@ -77,6 +78,7 @@ class Machine:
     """A PC with BIOS; it boots `kernel`, or else from its first disk."""
 
     name: str
+    chipset: str = "pc"  # or q35
     memory: int = 1024  # MiB
     cpus: int = 1
     disks: tuple[Disk, ...] = ()
@@ -114,17 +116,17 @@ def arguments(machine: Machine, accelerator: str, sockets: Sockets) -> list[str]
     """The arguments of qemu-system-x86_64, without the program's own name."""
     return [
         *("-name", machine.name, "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "pc", "-accel", accelerator, "-cpu", _cpu(accelerator)),
+        *("-machine", machine.chipset, "-accel", accelerator, "-cpu", _cpu(accelerator)),
         *("-m", str(machine.memory), "-smp", str(machine.cpus), "-rtc", "base=utc"),
         *("-pidfile", str(sockets.pidfile)),
         *("-qmp", f"unix:{_escape(sockets.qmp)},server=on,wait=off"),
         *([] if machine.reboots else ["-no-reboot"]),
         *(["-vga", "std"] if machine.screen else ["-vga", "none"]),
+        *_nics(machine),  # before what takes any free slot
         *(["-device", "virtio-rng-pci"] if machine.random else []),
         *_serial(machine),
         *_kernel(machine),
         *_disks(machine),
-        *_nics(machine),
         *_channels(machine, sockets),
         *machine.extra,
     ]
@@ -185,7 +187,8 @@ def _nics(machine: Machine) -> Iterator[str]:
         options += [f"guestfwd=tcp:{f.address}:{f.port}-cmd:{_escape(f.command)}" for f in nic.guest_forwards]
         yield from ("-netdev", ",".join(options))
         # Without an option ROM: nothing here boots from the network, and SeaBIOS is done sooner.
-        yield from ("-device", f"{nic.model},netdev=net{index},mac={nic.mac},romfile=")
+        slot = "" if nic.slot is None else f",addr={nic.slot:#x}"
+        yield from ("-device", f"{nic.model},netdev=net{index},mac={nic.mac},romfile={slot}")
 
 
 def _channels(machine: Machine, sockets: Sockets) -> Iterator[str]:
