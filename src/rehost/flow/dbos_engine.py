@@ -32,7 +32,7 @@ class DbosEngine:
         """Open the engine's database and go on with every workflow that is not over."""
         _turn_on_wal(path)
         self._slots = asyncio.Semaphore(heavy)
-        self._stopping = threading.Event()
+        self._busy = _Busy()
         logging.getLogger("dbos").setLevel(logging.ERROR)
         DBOS(
             config={
@@ -51,7 +51,7 @@ class DbosEngine:
             serialization_type=WorkflowSerializationFormat.PORTABLE,
         )
         async def carry_out(name: str, arguments: list[str]) -> None:
-            await workflows[name](_DbosContext(self._slots, self._stopping), *arguments)
+            await workflows[name](_DbosContext(self._slots, self._busy), *arguments)
 
         self._carry_out = carry_out
         DBOS.launch()
@@ -74,18 +74,18 @@ class DbosEngine:
         return WorkflowState.ACTIVE if status.status in _ACTIVE else WorkflowState.ENDED
 
     @property
-    def stopping(self) -> bool:
-        return self._stopping.is_set()
+    def busy(self) -> bool:
+        """A step is running, though the engine may be closed: steps are not interrupted."""
+        return self._busy.count > 0
 
     def close(self) -> None:
-        self._stopping.set()
         DBOS.destroy(destroy_registry=True)
 
 
 class _DbosContext:
-    def __init__(self, slots: asyncio.Semaphore, stopping: threading.Event) -> None:
+    def __init__(self, slots: asyncio.Semaphore, busy: "_Busy") -> None:
         self._slots = slots
-        self._stopping = stopping
+        self._busy = busy
 
     async def step(self, name: str, work: Callable[[], str], *, heavy: bool = False) -> str:
         return await DBOS.run_step_async({"name": name}, self._heavily if heavy else self._do, work)
@@ -100,9 +100,26 @@ class _DbosContext:
     async def _do(self, work: Callable[[], str]) -> str:
         """A step that gave up because of the stop is cancelled: DBOS records nothing of it."""
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(self._busy.during, work)
         except InterruptedByStopError:
             raise asyncio.CancelledError from None
+
+
+class _Busy:
+    """Counts the steps whose threads run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def during(self, work: Callable[[], str]) -> str:
+        with self._lock:
+            self.count += 1
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self.count -= 1
 
 
 def _turn_on_wal(path: Path) -> None:

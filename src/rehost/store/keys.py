@@ -36,11 +36,14 @@ class AccessKeys:
         self._box = box
 
     def create(self, account: str) -> AccessKey:
-        now = self._database.now()
-        key = AccessKey(f"LTAI{_random(20)}", account, _random(30), KeyStatus.ACTIVE, now)
+        return self.add(account, *generate())
+
+    def add(self, account: str, key_id: str, secret: str) -> AccessKey:
+        """Keep a key that `generate` made."""
+        key = AccessKey(key_id, account, secret, KeyStatus.ACTIVE, self._database.now())
         row = {"id": key.id, "account": account, "secret": self._box.seal(key.secret, key.id)}
         with self._database.write() as connection:
-            connection.execute(access_keys.insert().values(**row, status=key.status, created=now))
+            connection.execute(access_keys.insert().values(**row, status=key.status, created=key.created))
         return key
 
     def get(self, key_id: str) -> AccessKey | None:
@@ -64,6 +67,11 @@ class AccessKeys:
     def _record(self, row: Any) -> AccessKey:
         secret = self._box.open(row.secret, row.id)
         return AccessKey(row.id, row.account, secret, KeyStatus(row.status), row.created)
+
+
+def generate() -> tuple[str, str]:
+    """Id and secret of a key that nobody has yet."""
+    return f"LTAI{_random(20)}", _random(30)
 
 
 def _random(length: int) -> str:

@@ -1,0 +1,31 @@
+"""`rehost receive`: the data plane as a process of its own; `rehost serve` starts and watches one."""
+
+import argparse
+from pathlib import Path
+
+from rehost.receive.main import main as serve_data_plane
+
+DEFAULT_LISTEN = "0.0.0.0:7443"
+
+
+def receive(data: Path, listen: str = DEFAULT_LISTEN, parent: int | None = None) -> None:
+    """Serve until SIGTERM, or until the process `parent` ends."""
+    serve_data_plane(data, listen, parent)
+
+
+def command(data: Path, listen: str, parent: int) -> list[str]:
+    """The arguments after the interpreter that start this as a child."""
+    return ["-m", __name__, "--data", str(data), "--listen", listen, "--parent", str(parent)]
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="rehost receive")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--listen", default=DEFAULT_LISTEN)
+    parser.add_argument("--parent", type=int)
+    arguments = parser.parse_args()
+    receive(arguments.data, arguments.listen, arguments.parent)
+
+
+if __name__ == "__main__":
+    _main()
