@@ -1,0 +1,79 @@
+"""A replication job for people: its state in a line, its disks as a table, drawn again and again. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rehost.cli.output import bytes_text
+
+ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
+"""Statuses in which a job does not go on by itself."""
+
+Job = Mapping[str, Any]  # as DescribeReplicationJobs answers it
+
+
+def status_info(job: Job) -> dict[str, Any]:
+    """What StatusInfo says; it is absent while there is nothing to say."""
+    info = json.loads(job.get("StatusInfo") or "{}")
+    return info if isinstance(info, dict) else {}
+
+
+def state(job: Job) -> str:
+    return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
+
+
+def failure(job: Job) -> str:
+    """What went wrong and what to do next; empty for a job that is not InError."""
+    if job["Status"] != "InError":
+        return ""
+    info = status_info(job)
+    lines = [f"{job.get('ErrorCode')}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
+    return "\n".join(line for line in lines if line)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """130 -> 2:10; a dash for what is not known."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def live(job: Job) -> RenderableType:
+    """One picture of a running job."""
+    info = status_info(job)
+    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %", _detail(info))
+    disks = info.get("disks") or []
+    return Group(line, _disk_table(disks)) if disks else line
+
+
+def _detail(info: Mapping[str, Any]) -> str:
+    words = [str(info.get("phase", ""))]
+    if info.get("round"):
+        words.append(f"round {info['round']} ({info.get('kind', '')})")
+    words.append(str(info.get("message", "")))
+    return "".join(f"  {word}" for word in words if word)
+
+
+def _disk_table(disks: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("disk", "", "done", "of", "read", "sent", "rate", "ETA"):
+        table.add_column(title, justify="left" if title in ("disk", "") else "right", no_wrap=True)
+    for disk in disks:
+        table.add_row(*_disk_row(disk))
+    return table
+
+
+def _disk_row(disk: Mapping[str, Any]) -> Iterator[RenderableType]:
+    yield str(disk["disk"])
+    yield ProgressBar(total=max(disk["total"], 1), completed=disk["done"], width=24)
+    for name in ("done", "total", "read", "sent"):
+        yield bytes_text(disk[name])
+    yield f"{bytes_text(disk['rate'])}/s"
+    yield seconds_text(disk.get("eta"))

@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rehost.cli import datafolder
+
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile-file",
+        help="Access key and address of the control plane: a first-access-key.json. Without it: the variables"
+        " REHOST_ENDPOINT, REHOST_ACCESS_KEY_ID, REHOST_ACCESS_KEY_SECRET and REHOST_CA, then"
+        " ~/.config/rehost/config.json, then the control plane of this host.",
+        show_default=False,
+    ),
+]
+Data = Annotated[Path, typer.Option("--data", help="The control plane's data folder, on this host.")]
+DATA = datafolder.DEFAULT

@@ -1,0 +1,56 @@
+"""The long-running commands: `rehost serve`, and the data plane that it starts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rehost.cli import receive as data_plane
+from rehost.cli import serve as control_plane
+from rehost.cli.options import DATA, Data
+from rehost.cli.output import Json, errors_shown, note, print_json
+
+
+def serve(
+    data: Data = DATA,
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the API; port 0: any.")
+    ] = control_plane.DEFAULT_LISTEN,
+    receive_listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the data plane; port 0: any.")
+    ] = data_plane.DEFAULT_LISTEN,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name or address that others reach this host by; repeat it for more.", show_default=False
+        ),
+    ] = None,
+    helper_cache: Annotated[
+        Path | None,
+        typer.Option(help="Where the helper VM is kept.", show_default="cache/ in the data folder"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the control plane: the API, the agents' door, the data plane, and all work on images."""
+
+    def ready(serving: control_plane.Serving) -> None:
+        if as_json:
+            print_json(serving)
+            return
+        note(f"rehost serves at {serving.endpoint}, data folder {data}")
+        if serving.first_key_file:
+            note(f"an access key is in {serving.first_key_file}")
+        note("next: rehost code create" + ("" if data == DATA else f" --data {data}"))
+
+    config = control_plane.ServeConfig(data, listen, receive_listen, tuple(address or ()), helper_cache)
+    with errors_shown(as_json):
+        control_plane.serve(config, ready)
+
+
+def receive(
+    data: Data = DATA,
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0: any.")] = data_plane.DEFAULT_LISTEN,
+) -> None:
+    """Run the data plane alone; `rehost serve` does so by itself."""
+    with errors_shown():
+        data_plane.receive(data, listen)

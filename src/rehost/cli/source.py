@@ -1,0 +1,103 @@
+"""`rehost source`: the servers whose agents have registered."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from rehost.cli.client import Client, Reply, load_profile
+from rehost.cli.options import ProfileFile
+from rehost.cli.output import Json, bytes_text, errors_shown, note, print_fields, print_json, print_table
+from rehost.core.errors import NotFoundError
+
+app = typer.Typer(no_args_is_help=True, help="Source servers: what can be migrated.")
+SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="A source server's id, s-….")]
+
+
+@app.command("list")
+def list_servers(profile_file: ProfileFile = None, as_json: Json = False) -> None:
+    """List the source servers."""
+    with errors_shown(as_json):
+        client = Client(load_profile(profile_file))
+        servers = list(client.each("DescribeSourceServers", "SourceServers", {}))
+    if as_json:
+        print_json(servers)
+        return
+    print_table(
+        ("id", "name", "state", "platform", "system disk>", "data disks>", "job"),
+        (
+            (
+                server["SourceId"],
+                server["Name"],
+                server["State"],
+                server["Platform"],
+                f"{server['SystemDiskSize']} GiB",
+                len(server["DataDisks"]["DataDisk"]),
+                server.get("JobId"),
+            )
+            for server in servers
+        ),
+    )
+
+
+@app.command()
+def show(source: SourceId, profile_file: ProfileFile = None, as_json: Json = False) -> None:
+    """Show a source server, its disks and partitions."""
+    with errors_shown(as_json):
+        server = find(Client(load_profile(profile_file)), source)
+    if as_json:
+        print_json(server)
+        return
+    print_fields(
+        {
+            "id": server["SourceId"],
+            "name": server["Name"],
+            "state": server["State"],
+            "platform": f"{server['Platform']} on {server['Architecture']}",
+            "agent": server["AgentVersion"],
+            "registered": server["CreationTime"],
+            "job": server.get("JobId"),
+            **_trouble(server),
+        }
+    )
+    print_table(("device", "mounted at", "size>"), _partitions(server))
+
+
+@app.command()
+def delete(
+    source: SourceId,
+    force: Annotated[bool, typer.Option(help="Delete its replication jobs, too.")] = False,
+    profile_file: ProfileFile = None,
+    as_json: Json = False,
+) -> None:
+    """Forget a source server; its agent has to register again. Images stay."""
+    with errors_shown(as_json):
+        Client(load_profile(profile_file)).call("DeleteSourceServer", {"SourceId": source, "Force": force})
+    if as_json:
+        print_json({"SourceId": source})
+    else:
+        note(f"{source} is deleted")
+
+
+def find(client: Client, source: str) -> Reply:
+    """NotFoundError when there is none of this id."""
+    reply = client.call("DescribeSourceServers", {"SourceId.1": source})
+    servers: list[Reply] = reply["SourceServers"]["SourceServer"]
+    if not servers:
+        raise NotFoundError(f"there is no source server {source}", "rehost source list shows all")
+    return servers[0]
+
+
+def _trouble(server: Reply) -> dict[str, object]:
+    if not server.get("ErrorCode"):
+        return {}
+    info = json.loads(server.get("StatusInfo") or "{}")
+    return {"error": server["ErrorCode"], "": info.get("error_msg")}
+
+
+def _partitions(server: Reply) -> Iterator[tuple[Any, ...]]:
+    disks = [server["SystemDiskParts"]["SystemDiskPart"]]
+    disks += [disk["Parts"]["Part"] for disk in server["DataDisks"]["DataDisk"]]
+    for part in (part for parts in disks for part in parts):
+        yield part["Device"], part.get("Path"), bytes_text(part["SizeBytes"])
