@@ -37,7 +37,7 @@ class Site:
         self.shapes = tuple(shapes)
         self.folder = data / "replicas" / "job"
         self.process: subprocess.Popen[str] | None = None
-        _write_keys(data / "keys")
+        write_keys(data / "keys")
         replica.create(self.folder, shapes)
 
     def raise_generation(self, generation: int) -> None:
@@ -155,8 +155,9 @@ def root_of(content: bytes) -> bytes:
     return digest.root([digest.of(chunk) for chunk in chunks_of(content)], len(content))
 
 
-def _write_keys(folder: Path) -> None:
-    folder.mkdir(parents=True)
+def write_keys(folder: Path) -> None:
+    """A key pair whose certificate is its own authority, and the ticket key."""
+    folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME)])
     now = datetime.now(UTC)

@@ -15,7 +15,7 @@ from rehost.core.errors import ConnectionLostError, RehostError, code_of, report
 from rehost.wire.connection import Connection
 from rehost.wire.messages import Data, Failure, Message, Role
 
-STALL = 60.0  # seconds without any progress of a write after which the peer counts as lost
+STALL = 120.0  # seconds without any progress of a write after which the peer counts as lost
 LINGER = 3.0  # seconds that a failing side waits for the peer to read why
 _AGAIN = "the agent connects again by itself; if this repeats, look at the receiver's log and the network"
 

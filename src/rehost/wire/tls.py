@@ -14,7 +14,7 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
 
@@ -36,7 +36,10 @@ def client_context(ca_pem: str) -> ssl.SSLContext:
 
 
 def prepare(sock: socket.socket) -> None:
-    """Small messages leave at once, and a peer that vanished is noticed within a minute."""
+    """Small messages leave at once, and a peer that vanished is noticed within two minutes.
+
+    Not sooner: the kernel also counts the time in which a peer takes nothing, because its disk is slow.
+    """
     for level, option, value in _KEEPALIVE:
         sock.setsockopt(level, option, value)
 
