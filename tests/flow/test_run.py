@@ -1,0 +1,328 @@
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from rehost.compute.driver import ImageState
+from rehost.core.agentapi import DiskProgress, Heartbeat, Phase, Progress
+from rehost.core.errors import (
+    BootCheckError,
+    ConversionError,
+    InvalidTransitionError,
+    NotFoundError,
+    RehostError,
+    RunningJobError,
+    VolumeFullError,
+)
+from rehost.core.job import JobState
+from rehost.core.round import RoundKind
+from rehost.flow.engine import WorkflowState
+from rehost.flow.run import workflow_id
+from rehost.store import images
+from rehost.store.runs import RunType
+from tests.flow.world import INVENTORY, ROOTS, World
+
+
+def test_a_run_goes_from_start_to_image(world: World) -> None:
+    source, job_id, run = world.started(replication_parameters='{"bandwidth_limit": 9, "streams": 3}')
+    _, assignment = world.store.servers.assignment(source)
+    assert assignment is not None
+    assert (assignment.run, assignment.job, assignment.generation) == (run, job_id, 1)
+    assert assignment.ticket == f"ticket of {run}.1"
+    assert [(v.volume, v.disk_path) for v in assignment.volumes] == [(0, "/dev/sda"), (1, "/dev/sdb")]
+    assert (assignment.options.bandwidth_limit, assignment.options.streams) == (9, 3)
+    assert world.store.jobs.get(job_id).transition_instance_id.startswith("i-")
+    assert world.copied(source, run)
+    done = world.until(job_id, JobState.FINISHED)
+    assert (done.progress, done.error_code, done.status_info) == (100.0, "", "")
+    assert done.ended is not None
+    image = world.driver.image(done.image_id)
+    assert (image.name, image.state) == ("golden", ImageState.READY)
+    record = world.store.images.get(done.image_id)
+    assert record.state is images.ImageState.AVAILABLE
+    assert record.disks == ("disk-0.qcow2", "disk-1.qcow2")
+    assert world.driver.reports[image.id] == {"changes": []}
+    kept = world.store.runs.get(run)
+    assert (kept.image_id, kept.type, kept.ended is not None) == (done.image_id, RunType.MANUAL, True)
+    assert world.store.servers.assignment(source)[1] is None
+    what = [event.what for event in world.store.events.of(job_id)]
+    assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]
+
+
+def test_an_incremental_job_waits_for_its_next_run(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    world.copied(source, run)
+    assert world.until(job_id, JobState.WAITING).image_id
+
+
+def test_a_failed_copy_says_what_the_agent_said_and_can_be_started_again(world: World) -> None:
+    source, job_id, run = world.started()
+    assert world.copy_failed(source, run)
+    failed = world.until(job_id, JobState.SYNC_FAILED)
+    assert failed.error_code == "SourceDisk.ReadFailed"
+    assert json.loads(failed.status_info) == {
+        "error_code": "SourceDisk.ReadFailed",
+        "error_msg": "sda is broken",
+        "advice": "replace it",
+    }
+    assert world.store.servers.assignment(source)[1] is None
+    again = world.lifecycle.start(job_id, "tester")
+    assert (again.id, again.generation) == (run, 2)
+    syncing = world.until(job_id, JobState.SYNCING)
+    assert (syncing.error_code, syncing.transition_instance_id) == ("", failed.transition_instance_id)
+    assert not world.copied(source, run, generation=1)
+    assert world.copied(source, run, generation=2)
+    world.until(job_id, JobState.FINISHED)
+
+
+@pytest.mark.parametrize(
+    ("method", "state", "error"),
+    [
+        ("create_replica", JobState.PREPARE_FAILED, VolumeFullError("no room", "make some")),
+        ("seal", JobState.PROCESS_FAILED, VolumeFullError("no room", "make some")),
+        ("create_image", JobState.PROCESS_FAILED, VolumeFullError("no room", "make some")),
+        ("boot_check", JobState.PROCESS_FAILED, BootCheckError("no login prompt")),
+        ("finish_image", JobState.PROCESS_FAILED, ZeroDivisionError("surprise")),
+    ],
+)
+def test_what_fails_is_in_the_job_and_a_start_mends_it(
+    world: World, method: str, state: JobState, error: Exception
+) -> None:
+    source = world.register()
+    job_id = world.job(source).id
+    world.driver.failures[method] = error
+    run = world.lifecycle.start(job_id, "tester")
+    if state is JobState.PROCESS_FAILED:
+        world.until(job_id, JobState.SYNCING)
+        world.copied(source, run.id)
+    failed = world.until(job_id, state)
+    info = json.loads(failed.status_info)
+    assert failed.error_code == info["error_code"] == getattr(error, "code", RehostError.code)
+    assert str(error.args[0]) in info["error_msg"]
+    assert info["advice"]
+    assert all(image.state is ImageState.FAILED for image in world.driver.images())
+    world.lifecycle.start(job_id, "tester")
+    world.until(job_id, JobState.SYNCING)
+    world.copied(source, run.id, generation=2)
+    done = world.until(job_id, JobState.FINISHED)
+    assert [image.state for image in world.driver.images()] == [ImageState.READY]
+    assert [image.id for image in world.store.images.of_job(job_id)] == [done.image_id]
+
+
+def test_a_failed_conversion_fails_the_job(world: World) -> None:
+    source, job_id, run = world.started()
+    world.converter.failure = ConversionError("no kernel in the guest", "install one")
+    world.copied(source, run)
+    failed = world.until(job_id, JobState.PROCESS_FAILED)
+    assert failed.error_code == "Conversion.Failed"
+    assert "Conversion.Failed" in world.store.runs.get(run).error
+
+
+def test_a_disk_that_is_gone_is_named(world: World) -> None:
+    source = world.register()
+    job_id = world.job(source).id
+    without = replace(INVENTORY, disks=INVENTORY.disks[:1])
+    world.store.servers.heartbeat(source, Heartbeat(without, "", "0.1"))
+    world.lifecycle.start(job_id, "tester")
+    failed = world.until(job_id, JobState.PREPARE_FAILED)
+    assert failed.error_code == "SourceDisk.Changed"
+    assert "index 1" in failed.status_info
+
+
+def test_a_stopped_job_ends_its_workflow_and_goes_on_later(world: World) -> None:
+    source, job_id, run = world.started()
+    world.lifecycle.stop(job_id, "tester")
+    assert world.store.servers.assignment(source)[1] is None
+    _until_ended(world, run, 1)
+    assert world.store.jobs.get(job_id).state is JobState.STOPPED
+    world.lifecycle.start(job_id, "tester")
+    world.until(job_id, JobState.SYNCING)
+    world.copied(source, run, generation=2)
+    world.until(job_id, JobState.FINISHED)
+
+
+def _until_ended(world: World, run: str, generation: int) -> None:
+    ended = threading.Event()
+    while world.engine.state(workflow_id(run, generation)) is not WorkflowState.ENDED:
+        ended.wait(0.05)
+
+
+def test_a_job_that_runs_is_not_deleted(world: World) -> None:
+    source, job_id, _ = world.started()
+    with pytest.raises(InvalidTransitionError):
+        world.lifecycle.delete(job_id, "tester")
+    with pytest.raises(RunningJobError):
+        world.lifecycle.delete_source(source, "tester")
+    assert world.store.jobs.get(job_id).state is JobState.SYNCING
+
+
+def test_deleting_a_failed_job_releases_everything(world: World) -> None:
+    source, job_id, run = world.started()
+    world.converter.failure = ConversionError("no")
+    world.copied(source, run)
+    world.until(job_id, JobState.PROCESS_FAILED)
+    assert world.driver.has_replica(job_id)
+    world.lifecycle.delete(job_id, "tester")
+    world.upkeep.tick()
+    assert not world.driver.has_replica(job_id)
+    assert world.driver.images() == ()
+    assert world.store.images.of_job(job_id) == ()
+    with pytest.raises(NotFoundError):
+        world.store.jobs.get(job_id)
+
+
+def test_deleting_a_finished_job_keeps_its_image_and_what_that_is_built_on(world: World) -> None:
+    source, job_id, run = world.started()
+    world.copied(source, run)
+    image_id = world.until(job_id, JobState.FINISHED).image_id
+    world.lifecycle.delete(job_id, "tester")
+    world.upkeep.tick()
+    with pytest.raises(NotFoundError):
+        world.store.jobs.get(job_id)
+    assert world.driver.image(image_id).state is ImageState.READY
+    assert world.driver.has_replica(job_id)
+    assert world.store.images.get(image_id).job == job_id
+
+
+def test_a_release_that_fails_says_so_and_is_tried_again(world: World) -> None:
+    job_id = world.job(world.register()).id
+    world.lifecycle.delete(job_id, "tester")
+    world.driver.failures["discard_replica"] = VolumeFullError("stuck", "free it")
+    world.upkeep.tick()
+    stuck = world.store.jobs.get(job_id)
+    assert stuck.state is JobState.DELETING
+    world.upkeep.tick()
+    with pytest.raises(NotFoundError):
+        world.store.jobs.get(job_id)
+
+
+def test_a_deleted_source_takes_its_jobs_along(world: World) -> None:
+    source, job_id, run = world.started()
+    world.copy_failed(source, run)
+    world.until(job_id, JobState.SYNC_FAILED)
+    world.lifecycle.delete_source(source, "tester")
+    world.upkeep.tick()
+    for look in (lambda: world.store.jobs.get(job_id), lambda: world.store.servers.get(source)):
+        with pytest.raises(NotFoundError):
+            look()
+
+
+def test_upkeep_starts_what_a_crash_kept_from_starting(world: World) -> None:
+    from rehost.core.job import Event
+
+    job_id = world.job(world.register()).id
+    world.store.runs.begin(job_id, Event.START, RunType.MANUAL, "tester")
+    world.upkeep.tick()
+    world.until(job_id, JobState.SYNCING)
+
+
+def test_upkeep_sends_a_signal_that_got_lost(world: World) -> None:
+    from rehost.core.agentapi import Result
+    from tests.flow.world import REPORT
+
+    source, job_id, run = world.started()
+    assert world.store.runs.record_result(source, Result(run, 1, REPORT))
+    world.upkeep.tick()
+    world.until(job_id, JobState.FINISHED)
+
+
+def test_upkeep_starts_a_job_at_its_time(world: World) -> None:
+    now = world.store.database.now()
+    later = world.job(world.register("a"), scheduled_start=now + 3600).id
+    due = world.job(world.register("b"), scheduled_start=now - 1).id
+    world.upkeep.tick()
+    world.until(due, JobState.SYNCING)
+    assert world.store.runs.get(world.store.jobs.get(due).current_run).type is RunType.SCHEDULE
+    assert world.store.jobs.get(later).state is JobState.READY
+
+
+def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> None:
+    source, job_id, run = world.started()
+    disk = DiskProgress(0, 100, 50, 50, 50, 50, 1.0, None)
+    world.store.runs.record_progress(source, Progress(run, 1, Phase.COPYING, 1, RoundKind.BASELINE, (disk,)))
+    before = world.store.jobs.get(job_id)
+    clock = world.store.database.now
+    world.store.database.now = lambda: clock() + 1000
+    world.upkeep.tick()
+    waiting = world.store.jobs.get(job_id)
+    info = json.loads(waiting.status_info)
+    assert (waiting.state, waiting.progress) == (JobState.SYNCING, before.progress)
+    assert info["phase"] == "source offline"
+    assert "goes on when its agent is back" in info["message"]
+    assert info["disks"][0]["done"] == 50
+    assert world.copied(source, run)
+    world.until(job_id, JobState.FINISHED)
+
+
+def test_agents_are_told_where_the_data_plane_went(world: World) -> None:
+    source, _, _ = world.started()
+    version, _ = world.store.servers.assignment(source)
+    world.upkeep.tick()
+    assert world.store.servers.assignment(source)[0] == version
+    world.door.place = ("", 9999)
+    world.upkeep.tick()
+    moved, assignment = world.store.servers.assignment(source)
+    assert assignment is not None
+    assert (moved > version, assignment.receiver_port) == (True, 9999)
+
+
+def test_a_workflow_that_ended_without_a_word_fails_its_job(world: World) -> None:
+    source, job_id, run = world.started()
+    world.engine.start("run", "other.1", run, "1")
+    world.copied(source, run)
+    world.until(job_id, JobState.FINISHED)
+    # A job that says Syncing while its workflow has ended: what a lost row or a bug would look like.
+    world.engine.signal(workflow_id(run, 1))
+    _until_ended(world, run, 1)
+    with world.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET status='Running', business_status='Syncing'")
+    world.upkeep.tick()
+    failed = world.store.jobs.get(job_id)
+    assert (failed.state, failed.error_code) == (JobState.SYNC_FAILED, "InternalError")
+
+
+def test_steps_can_be_repeated_at_any_time(world: World) -> None:
+    source, job_id, run = world.started()
+    world.copied(source, run)
+    world.until(job_id, JobState.FINISHED)
+    before = (world.store.jobs.get(job_id), world.driver.images(), world.store.servers.assignment(source))
+    for step in ("prepare", "sync", "build", "check", "finish", "clean"):
+        assert getattr(world.steps, step)(run, 1) == "over"
+        assert getattr(world.steps, step)("r-none", 1) == "over"
+    assert before == (
+        world.store.jobs.get(job_id),
+        world.driver.images(),
+        world.store.servers.assignment(source),
+    )
+
+
+def test_roots_arrive_at_the_seal_in_order(world: World) -> None:
+    source, job_id, run = world.started()
+    world.copied(source, run)
+    world.until(job_id, JobState.FINISHED)
+    assert world.driver._replicas[job_id].roots == tuple(bytes.fromhex(root) for root in ROOTS)
+
+
+def test_a_stop_of_the_process_is_no_failure_of_the_job(world: World) -> None:
+    source, job_id, run = world.started()
+    converting, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        converting.set()
+        go_on.wait(30)
+
+    world.converter.hold = hold
+    world.converter.failure = ConversionError("the machine was killed with the process")
+    world.copied(source, run)
+    assert converting.wait(60)
+    world.stopping = True
+    world.engine.close()
+    go_on.set()
+    while world.engine.busy:
+        threading.Event().wait(0.05)
+    assert world.store.jobs.get(job_id).state is JobState.PROCESSING
+    world.stopping, world.converter.failure = False, None
+    world.open_engine()
+    world.until(job_id, JobState.FINISHED)
+    assert len(world.converter.calls) == 2
