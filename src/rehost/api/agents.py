@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from rehost.api.services import Services
 from rehost.core import agentapi
-from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
+from rehost.core.agentapi import ASSIGNMENT_WAIT, Assignment, AssignmentAnswer
 from rehost.core.errors import (
     ActivationCodeError,
     AgentIdentityError,
@@ -94,10 +94,16 @@ class Agents:
         wakeups = self._services.wakeups
         with wakeups.waiting(server.id, version) as waiter:
             while True:
-                now, assignment = await _call(self._store.servers.assignment, server.id)
+                now, assignment = await _call(self._assignment, server.id)
                 if now != version or wakeups.closed or loop_time() >= end:
                     return _json(AssignmentAnswer(now, assignment))
                 await waiter.wait(end - loop_time())
+
+    def _assignment(self, source_id: str) -> tuple[int, Assignment | None]:
+        try:
+            return self._store.servers.assignment(source_id)
+        except NotFoundError:  # deleted since the poll began
+            raise AgentIdentityError("the source server was deleted", "register the agent again") from None
 
     async def progress(self, request: Request) -> Response:
         server = await self._who(request)
