@@ -42,6 +42,7 @@ _INIT = """#!/bin/busybox sh
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 for pass in 1 2; do for module in $(cat /modules/order); do insmod /modules/$module 2>/dev/null; done; done
 hostname tiny
+grep -q hang=on /proc/cmdline && sleep 1000
 ip link set lo up; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
 httpd -p 80 -h /www

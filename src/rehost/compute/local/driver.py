@@ -109,12 +109,12 @@ class LocalDriver:
         return export.export(self._images.get(image_id), form, destination, progress)
 
     def _forget_images_of(self, job: str) -> None:
-        """Before a newer generation writes: what was built on the old content would be no image of anything."""
+        """Before a newer generation writes: what was built on the old content is no image of it."""
         images = self._images.of_job(job)
         for image in images:
             if image.state is ImageState.READY:
                 raise VolumeError(
-                    f"the image {image.id} is built on the replica of {job}, which can therefore not be written",
+                    f"the replica of {job} cannot be written: the image {image.id} is built on it",
                     "delete the image, or create another job for the next copy",
                 )
         for image in images:

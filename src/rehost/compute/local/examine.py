@@ -13,6 +13,7 @@ from rehost.machine.process import RunningMachine
 
 SCREEN = "screen.png"
 AGENT_GRACE = 30.0  # seconds after the login prompt in which a guest agent shows up if there is one
+AGENT_NEEDED = 90.0  # the same when there is a command for it
 SCREEN_PATIENCE = 10.0  # seconds in which the screen shows something if it ever does
 
 
@@ -32,7 +33,7 @@ def examine(running: RunningMachine, folder: Path, command: str, seconds: float)
     """
     end = time.monotonic() + seconds
     with running.guest_agent() as agent:
-        state, problem = _state(agent, seconds if command else AGENT_GRACE, seconds)
+        state, problem = _state(agent, AGENT_NEEDED if command else AGENT_GRACE, seconds)
         examined = replace(photograph(running, folder), guest=state, guest_problem=problem)
         if state is None or not command:
             return examined
