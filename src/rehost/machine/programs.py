@@ -9,6 +9,7 @@ from rehost.core.errors import MissingProgramError
 PACKAGES = {
     "apt-get": "apt",
     "busybox": "busybox-static",
+    "dpkg-deb": "dpkg",
     "e2fsck": "e2fsprogs",
     "mke2fs": "e2fsprogs",
     "mksquashfs": "squashfs-tools",
