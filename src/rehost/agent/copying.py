@@ -1,0 +1,123 @@
+"""One round over all disks of a run: what has to be looked at, the walk, and what is known afterwards."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rehost.agent.gate import Gate
+from rehost.agent.sources import Source, Sources
+from rehost.agent.spans import View
+from rehost.agent.streams import Streams
+from rehost.agent.tally import DiskTally, Tally
+from rehost.agent.walk import Pass, Round
+from rehost.core import digest
+from rehost.core.errors import SourceReadError
+from rehost.core.extent import Extent, differing, merge
+from rehost.core.round import RoundKind, RoundReport
+from rehost.track.libc import syncfs
+from rehost.track.mounts import FileSystem
+from rehost.track.suspects import Suspects, Suspicion
+from rehost.track.used import DiskUse
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a round has to look at."""
+
+    passes: tuple[Pass, ...]  # in the order of the sources
+    uses: Mapping[int, DiskUse]  # by volume
+    suspicions: Mapping[int, Suspicion]
+
+    @property
+    def totals(self) -> dict[int, int]:
+        return {walked.view.volume.volume: walked.view.weight for walked in self.passes}
+
+
+class Copy:
+    """Does rounds; between them it knows what the replica's digests are."""
+
+    def __init__(
+        self, sources: Sources, streams: Streams, suspects: Suspects, tally: Tally, gate: Gate
+    ) -> None:
+        self.sources = sources
+        self.streams = streams
+        self.tally = tally
+        self.gate = gate
+        self._suspects = suspects
+        self._fresh: frozenset[int] = frozenset()  # volumes of which the replica has nothing yet
+
+    def connect(self) -> None:
+        """Connect, and learn which volumes are empty; only the first round may rely on that."""
+        welcome = self.streams.connect()
+        self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
+
+    def round(self, kind: RoundKind, number: int) -> RoundReport:
+        """A round while the server works."""
+        self.sources.check()
+        began, before = time.monotonic(), self.tally.whole()
+        with self.sources.systems() as systems:
+            for descriptor in systems.values():
+                syncfs(descriptor)
+            look = self.look(systems)
+        self.tally.begin(kind, number, look.totals)
+        self.walk(look.passes)
+        self.streams.drain()
+        self.keep(look)
+        return report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
+
+    def look(
+        self, systems: Mapping[FileSystem, int], watched: Mapping[int, Sequence[Extent]] | None = None
+    ) -> Look:
+        """What may differ now. The marks of the write tracking come before the maps, and these before reads.
+
+        `watched`, by volume, are places in which a change is to be noticed.
+        """
+        suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
+        uses = self.sources.use(systems)
+        passes = tuple(
+            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume], watched or {})
+            for source in self.sources
+        )
+        self._fresh = frozenset()
+        return Look(passes, uses, suspicions)
+
+    def walk(self, passes: Sequence[Pass]) -> None:
+        try:
+            self.streams.walk(Round(passes))
+        except SourceReadError as error:
+            raise self.sources.explain(error) from error
+
+    def keep(self, look: Look) -> None:
+        """The round is durable as a whole: the next one may build on it."""
+        for source, walked in zip(self.sources, look.passes, strict=True):
+            source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
+            self._suspects.complete(source.number)
+
+    def _pass(
+        self, source: Source, use: DiskUse, suspicion: Suspicion, watched: Mapping[int, Sequence[Extent]]
+    ) -> Pass:
+        volume = source.volume
+        suspects = _suspects(suspicion, source.use, use)
+        view = View(volume, use.used, suspects, fresh=volume.volume in self._fresh)
+        return Pass(view, source.device, list(source.nodes), watched.get(volume.volume, ()))
+
+
+def roots_of(look: Look) -> tuple[bytes, ...]:
+    """The roots that the replica has if it is what was sent."""
+    return tuple(digest.root_of_subtrees(walked.nodes, walked.view.volume.size) for walked in look.passes)
+
+
+def report_of(
+    kind: RoundKind, number: int, before: DiskTally, after: DiskTally, seconds: float
+) -> RoundReport:
+    return RoundReport(
+        kind, number, after.read - before.read, after.changed, after.sent - before.sent, seconds
+    )
+
+
+def _suspects(suspicion: Suspicion, before: DiskUse | None, now: DiskUse) -> list[Extent] | None:
+    """What was written, and where use changed without a write: a freed block has to become zero, and one that
+    was reserved and never written has to become what it is."""
+    if suspicion.extents is None or before is None:
+        return None
+    return merge([*suspicion.extents, *differing(before.used, now.used)])

@@ -1,0 +1,160 @@
+"""The last round: everything that can freeze is frozen, and what is read then is what the image will be."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rehost.agent.copying import Copy, Look, report_of, roots_of
+from rehost.core.agentapi import Phase
+from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError
+from rehost.core.extent import Extent, merge
+from rehost.core.round import RoundKind, RoundReport
+from rehost.track.freeze import LAUNCHER, Freezer
+from rehost.track.libc import syncfs
+from rehost.track.mounts import FileSystem
+
+_SETTLING = 5  # more passes over what cannot freeze, until two of them agree
+_RAISE = "raise the job's freeze deadline, or move load away from the source for the last round"
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FreezePlan:
+    deadline: float  # seconds
+    attempts: int = 3
+    launcher: Sequence[str] = LAUNCHER  # the command that runs the watchdog
+    while_frozen: Callable[[], None] = _nothing  # called when all is read, before the thaw; for tests
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What the last round found."""
+
+    report: RoundReport
+    look: Look
+    roots: tuple[bytes, ...]  # the same on both sides
+    seconds: float  # of the freeze
+    unfreezable: frozenset[FileSystem]
+    settled: bool  # two passes over what cannot freeze agreed
+
+
+def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
+    """Freeze, read, thaw, complete; again if that is in vain, `plan.attempts` times at most.
+
+    A connection that breaks inside the freeze and a thaw by anyone else void the attempt. What it sent does
+    no harm: the next one compares it like all else. The same goes for a replica that turns out different.
+    """
+    for attempt in range(1, plan.attempts + 1):
+        copy.streams.connect()
+        copy.sources.check()
+        try:
+            return _attempt(copy, plan, number)
+        except (FreezeError, DigestMismatchError) as error:
+            copy.streams.reset()
+            if attempt == plan.attempts:
+                what = f"{error.what} (attempt {attempt} of {plan.attempts})"
+                raise type(error)(what, error.advice) from error
+    raise AssertionError("a plan has at least one attempt")
+
+
+def check_feasible(done: Sequence[RoundReport], deadline: float) -> None:
+    """FreezeError if rounds that were done show that the freeze would end in vain at its deadline."""
+    best = max((past.read / past.seconds for past in done if past.seconds > 0), default=0.0)
+    needed = done[-1].read / best if best else 0.0
+    if needed > 2 * deadline:
+        raise FreezeError(
+            f"the last round has to read {done[-1].read} bytes while everything is frozen, which takes about "
+            f"{needed:.0f} s; the freeze deadline is {deadline:g} s",
+            _RAISE,
+        )
+
+
+def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
+    copy.tally.phase = Phase.FREEZING
+    began, before = time.monotonic(), copy.tally.whole()
+    with copy.sources.systems() as systems, Freezer(systems, plan.deadline, plan.launcher) as freezer:
+        freezer.sync()
+        look, settled = _frozen(copy, plan, number, systems, freezer)
+    copy.tally.phase = Phase.COMPLETING
+    copy.streams.drain()
+    copy.keep(look)
+    report = report_of(RoundKind.FINAL, number, before, copy.tally.whole(), time.monotonic() - began)
+    roots = _complete(copy, look)
+    return Final(report, look, roots, freezer.seconds, freezer.unfreezable, settled)
+
+
+def _frozen(
+    copy: Copy, plan: FreezePlan, number: int, systems: Mapping[FileSystem, int], freezer: Freezer
+) -> tuple[Look, bool]:
+    """From freeze to thaw. Nothing in here may wait for anything that a frozen file system holds up."""
+    copy.streams.set_strict(True)
+    copy.gate.freeze(plan.deadline)
+    try:
+        freezer.freeze()
+        _check_mounts(copy, systems)
+        look = copy.look(systems, _places_of(copy, freezer.unfreezable))
+        copy.tally.begin(RoundKind.FINAL, number, look.totals)
+        copy.walk(look.passes)
+        settled = _settle(copy, look, [systems[system] for system in freezer.unfreezable])
+        plan.while_frozen()
+        freezer.thaw()
+    except ConnectionLostError as error:
+        raise FreezeError(
+            f"the connection was lost inside the freeze: {error.what}", "check the network to the receiver"
+        ) from error
+    finally:
+        copy.streams.set_strict(False)
+        copy.gate.reopen()
+    return look, settled
+
+
+def _check_mounts(copy: Copy, systems: Mapping[FileSystem, int]) -> None:
+    if copy.sources.mounted() != list(systems):
+        raise FreezeError(
+            "a file system was mounted or unmounted just before the freeze",
+            "leave the mounts of the source as they are for the last round",
+        )
+
+
+def _places_of(copy: Copy, systems: frozenset[FileSystem]) -> dict[int, list[Extent]]:
+    """Where, by volume, these file systems lie."""
+    numbers = frozenset().union(*(system.below for system in systems))
+    found: dict[int, list[Extent]] = {}
+    for source in copy.sources:
+        places = [Extent(p.start, p.start + p.size) for p in source.places if p.number in numbers]
+        whole = [Extent(0, source.volume.size)] if source.number in numbers else []
+        found[source.volume.volume] = merge([*places, *whole])
+    return found
+
+
+def _settle(copy: Copy, look: Look, descriptors: Sequence[int]) -> bool:
+    """Read what cannot freeze again until nothing changes; False if it never holds still.
+
+    Inside the freeze, as chunks at its edges hold parts of frozen partitions too.
+    """
+    for _ in range(_SETTLING):
+        moving = [walked for walked in look.passes if walked.restless]
+        if not moving:
+            break
+        copy.streams.drain()  # the journal is to know the pass before
+        for descriptor in descriptors:
+            syncfs(descriptor)
+        for walked in moving:
+            walked.view = replace(walked.view, suspects=walked.watched, fresh=False)
+            walked.restless = False
+        copy.walk(moving)
+    return not any(walked.restless for walked in look.passes)
+
+
+def _complete(copy: Copy, look: Look) -> tuple[bytes, ...]:
+    """The roots that both sides agree on."""
+    expected, found = roots_of(look), copy.streams.complete()
+    if found != expected:
+        raise DigestMismatchError(
+            "the replica is not what was sent, though every chunk was acknowledged",
+            "start the job again: what differs is copied; if it repeats, test the memory of both hosts",
+        )
+    return found

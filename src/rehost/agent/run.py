@@ -1,0 +1,141 @@
+"""Carries out an assignment: rounds until the replica equals the source's frozen disks."""
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehost.agent.bandwidth import Limit
+from rehost.agent.consistency import consistency_of
+from rehost.agent.copying import Copy
+from rehost.agent.final import Final, FreezePlan, check_feasible, final_round
+from rehost.agent.gate import Gate
+from rehost.agent.progress import Reporting
+from rehost.agent.sender import Stream
+from rehost.agent.sources import OpenDevice, open_sources
+from rehost.agent.streams import Streams
+from rehost.agent.tally import Tally
+from rehost.agent.walk import Walker
+from rehost.block.device import Device
+from rehost.block.file import open_source
+from rehost.core.agentapi import Assignment, Phase, Progress, RunReport
+from rehost.core.extent import total
+from rehost.core.round import RoundKind, RoundLimits, RoundReport, next_round
+from rehost.core.server import Inventory
+from rehost.track.freeze import LAUNCHER
+from rehost.track.suspects import IdleDisks, Suspects
+from rehost.wire.messages import VERSION, Hello
+from rehost.wire.payload import Packer
+from rehost.wire.tls import connect
+
+_LIMITS = RoundLimits()
+_CONNECTING = 15.0  # seconds for one attempt to reach the receiver
+
+
+def _open(path: Path) -> Device:
+    return open_source(path)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an assignment does not say."""
+
+    patience: float = 600.0  # seconds to try to reach the receiver until the run fails
+    freeze_attempts: int = 3
+    limits: RoundLimits = _LIMITS
+    launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
+    open_device: OpenDevice = _open
+    suspects: Callable[[], Suspects] = IdleDisks
+    while_frozen: Callable[[], None] = _nothing  # for tests: all is read, nothing is thawed
+
+
+def carry_out(
+    assignment: Assignment,
+    inventory: Inventory,
+    context: ssl.SSLContext,
+    progress: Callable[[Progress], None],
+    stop: threading.Event,
+    settings: Settings = Settings(),
+) -> RunReport:
+    """Copy the assignment's disks to its receiver; the report once both sides agree on every chunk.
+
+    `context` trusts the receiver's certificate. `progress` gets figures about once a second from a thread of
+    its own; it must return soon and not raise. Errors: RunStoppedError soon after `stop` is set,
+    SourceDiskChangedError, SourceReadError, FreezeError, ConnectionLostError when the receiver stays away,
+    TicketError, and whatever the receiver reports. All frozen file systems are thawed in every case.
+    """
+    tally, gate = Tally(volume.volume for volume in assignment.volumes), Gate(stop)
+    limit = Limit(assignment.options.bandwidth_limit)
+    walkers = [
+        _walker(assignment, number, context, limit, tally, gate, settings.patience)
+        for number in range(assignment.options.streams)
+    ]
+    with (
+        open_sources(assignment, inventory, settings.open_device) as sources,
+        Streams(walkers, limit, gate) as streams,
+        Reporting(assignment.run, assignment.generation, tally, progress),
+    ):
+        copy = Copy(sources, streams, settings.suspects(), tally, gate)
+        return _Run(assignment, copy, settings).carry_out()
+
+
+@dataclass(slots=True)
+class _Run:
+    assignment: Assignment
+    copy: Copy
+    settings: Settings
+    started: float = field(default_factory=time.time)
+    done: list[RoundReport] = field(default_factory=list)
+
+    def carry_out(self) -> RunReport:
+        self.copy.connect()
+        while (kind := next_round(self.done, self.settings.limits)) is not RoundKind.FINAL:
+            assert kind is not None
+            self.copy.tally.phase = Phase.COPYING
+            self.done.append(self.copy.round(kind, len(self.done) + 1))
+        return self._report(self._final())
+
+    def _final(self) -> Final:
+        deadline = self.assignment.options.freeze_deadline
+        check_feasible(self.done, deadline)
+        plan = FreezePlan(
+            deadline, self.settings.freeze_attempts, self.settings.launcher, self.settings.while_frozen
+        )
+        return final_round(self.copy, plan, len(self.done) + 1)
+
+    def _report(self, final: Final) -> RunReport:
+        whole = self.copy.tally.whole()
+        return RunReport(
+            roots=tuple(root.hex() for root in final.roots),
+            rounds=(*self.done, final.report),
+            read=whole.read,
+            sent=whole.sent,
+            used=sum(total(use.used) for use in final.look.uses.values()),
+            freeze_seconds=final.seconds,
+            started=self.started,
+            ended=time.time(),
+            consistency=tuple(consistency_of(self.copy.sources, final)),
+        )
+
+
+def _walker(
+    assignment: Assignment,
+    number: int,
+    context: ssl.SSLContext,
+    limit: Limit,
+    tally: Tally,
+    gate: Gate,
+    patience: float,
+) -> Walker:
+    def dial() -> ssl.SSLSocket:
+        return connect(assignment.receiver_host, assignment.receiver_port, context, _CONNECTING)
+
+    hello = Hello(VERSION, assignment.ticket, number)
+    stream = Stream(hello, dial, limit, tally, gate, patience)
+    return Walker(stream, Packer(assignment.options.compress_level), tally, gate)

@@ -1,0 +1,138 @@
+"""The disks of a run: open for reading, and the same disks to the end."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehost.agent.spans import span_count
+from rehost.block.device import Device
+from rehost.block.linux import aligned_buffer
+from rehost.core.agentapi import Assignment, AssignmentVolume
+from rehost.core.errors import RehostError, SourceDiskChangedError, SourceReadError
+from rehost.core.server import Disk, Inventory
+from rehost.track.mounts import FileSystem, mounted_on, open_on
+from rehost.track.partitions import Place, places_on
+from rehost.track.used import DiskUse, use_of
+
+OpenDevice = Callable[[Path], Device]
+_AGAIN = "start the job again: the new run takes the disks as they are now"
+
+
+@dataclass(slots=True)
+class Source:
+    """One disk of the run."""
+
+    volume: AssignmentVolume
+    disk: Disk
+    device: Device
+    number: int  # its device number
+    places: frozenset[Place]  # its partitions, as the kernel had them at the start
+    nodes: list[bytes]  # subtrees of the replica's digests after the last complete pass; empty: not known
+    use: DiskUse | None = None  # of the last complete pass
+
+    def check(self, open_device: OpenDevice) -> None:
+        """SourceDiskChangedError if this is not the disk any more that it was, or not so divided."""
+        path = Path(self.volume.disk_path)
+        try:
+            number = os.stat(path).st_rdev
+            again = open_device(path)
+        except (OSError, RehostError) as error:
+            raise SourceDiskChangedError(f"the disk {path} is gone: {error}", _AGAIN) from error
+        size = again.size
+        again.close()
+        if (number, size) != (self.number, self.volume.size):
+            was = f"had {self.volume.size} bytes and has {size}"
+            raise SourceDiskChangedError(f"the disk {path} changed while it was copied: it {was}", _AGAIN)
+        if places_on(self.number) != self.places:
+            raise SourceDiskChangedError(f"the disk {path} was repartitioned while it was copied", _AGAIN)
+
+    def read_error(self, error: SourceReadError, open_device: OpenDevice) -> RehostError:
+        """What a failed read really means: a disk that is gone cannot be read either."""
+        try:
+            self.check(open_device)
+        except SourceDiskChangedError as changed:
+            return changed
+        return error
+
+    def use_now(self, systems: Mapping[FileSystem, int], page: memoryview) -> DiskUse:
+        return use_of(self.disk, self.device, systems, page)
+
+
+class Sources:
+    """All disks of a run, in the assignment's order."""
+
+    def __init__(self, sources: Sequence[Source], open_device: OpenDevice) -> None:
+        self._sources = tuple(sources)
+        self._open_device = open_device
+        self._page = aligned_buffer(64 << 10)
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._sources)
+
+    def check(self) -> None:
+        for source in self._sources:
+            source.check(self._open_device)
+
+    def explain(self, error: SourceReadError) -> RehostError:
+        """The reason of a failed read, as good as it can be known."""
+        for source in self._sources:
+            found = source.read_error(error, self._open_device)
+            if found is not error:
+                return found
+        return error
+
+    def use(self, systems: Mapping[FileSystem, int]) -> dict[int, DiskUse]:
+        """The present use of each disk, by volume."""
+        return {source.volume.volume: source.use_now(systems, self._page) for source in self._sources}
+
+    def mounted(self) -> list[FileSystem]:
+        """What is mounted from these disks now, deepest mount first."""
+        numbers = {source.number for source in self._sources}
+        return mounted_on(numbers | {place.number for source in self._sources for place in source.places})
+
+    @contextmanager
+    def systems(self) -> Iterator[dict[FileSystem, int]]:
+        """A descriptor on each of `mounted`; held only for a while, as they keep people from unmounting."""
+        with ExitStack() as stack:
+            opened = {}
+            for system in self.mounted():
+                opened[system] = open_on(system)
+                stack.callback(os.close, opened[system])
+            yield opened
+
+
+@contextmanager
+def open_sources(assignment: Assignment, inventory: Inventory, open_device: OpenDevice) -> Iterator[Sources]:
+    """The assignment's disks, open; SourceDiskChangedError if they are not what was assigned."""
+    with ExitStack() as stack:
+        sources = [_open(volume, inventory, open_device, stack) for volume in assignment.volumes]
+        yield Sources(sources, open_device)
+
+
+def _open(
+    volume: AssignmentVolume, inventory: Inventory, open_device: OpenDevice, stack: ExitStack
+) -> Source:
+    disk = next((disk for disk in inventory.disks if disk.path == volume.disk_path), None)
+    if disk is None:
+        raise SourceDiskChangedError(f"the source has no disk {volume.disk_path} any more", _AGAIN)
+    device = open_device(Path(volume.disk_path))
+    stack.callback(device.close)
+    if not device.size == disk.size == volume.size:
+        what = f"{volume.disk_path} has {device.size} bytes, {volume.size} were assigned"
+        raise SourceDiskChangedError(what, _AGAIN)
+    number = os.stat(volume.disk_path).st_rdev
+    places = places_on(number)
+    _check_partitions(disk, places)
+    return Source(volume, disk, device, number, places, [b""] * span_count(volume))
+
+
+def _check_partitions(disk: Disk, places: frozenset[Place]) -> None:
+    """The inventory's partitions have to lie where the kernel has them, or free blocks would be misplaced."""
+    for partition in disk.partitions:
+        if partition.path == disk.path:
+            continue  # a file system on the whole disk
+        place = Place(os.stat(partition.path).st_rdev, partition.start, partition.size)
+        if place not in places:
+            raise SourceDiskChangedError(f"the partition {partition.path} has moved", _AGAIN)

@@ -1,0 +1,95 @@
+"""A pass over one disk, cut into spans: which chunks to look at, and which of them to read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rehost.core.agentapi import AssignmentVolume
+from rehost.core.digest import ABSENT
+from rehost.core.extent import Extent, align, chunk_count, chunk_extent, chunks_of, intersect, total
+
+SPAN = 256  # chunks; a power of two, so that a span is a whole subtree of the digests' tree
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a pass knows of its disk: what is used, and what may differ from the replica."""
+
+    volume: AssignmentVolume
+    used: Sequence[Extent]
+    suspects: Sequence[Extent] | None  # None: everything
+    fresh: bool = False  # the replica has no chunk yet: there is nothing to compare with
+
+    @property
+    def weight(self) -> int:
+        """Used bytes in all chunks that may differ."""
+        if self.suspects is None:
+            return total(self.used)
+        wanted = align(self.suspects, self.volume.chunk, self.volume.size)
+        return sum(total(intersect(self.used, extent)) for extent in wanted)
+
+    def weigh(self, window: Extent) -> int:
+        return total(intersect(self.used, window))
+
+    def extent(self, chunk: int) -> Extent:
+        return chunk_extent(chunk, self.volume.chunk, self.volume.size)
+
+    def length(self, chunk: int) -> int:
+        return len(self.extent(chunk))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    first: int
+    count: int
+
+    @property
+    def number(self) -> int:
+        return self.first // SPAN
+
+    def window(self, view: View) -> Extent:
+        return Extent(view.extent(self.first).start, view.extent(self.first + self.count - 1).end)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Chunks of a span that have to be looked at."""
+
+    empty: tuple[int, ...]  # no used byte in them: zero by definition
+    reads: tuple[range, ...]  # neighbours that are read together
+
+
+def span_count(volume: AssignmentVolume) -> int:
+    return chunk_count(chunk_count(volume.size, volume.chunk), SPAN)
+
+
+def spans(view: View, known: Sequence[bytes]) -> Iterator[Span]:
+    """The spans that have suspects, or whose subtree (`known`, empty if not) nobody knows yet."""
+    chunks = chunk_count(view.volume.size, view.volume.chunk)
+    for first in range(0, chunks, SPAN):
+        span = Span(first, min(SPAN, chunks - first))
+        if not known[span.number] or view.suspects is None or intersect(view.suspects, span.window(view)):
+            yield span
+
+
+def work_of(view: View, span: Span, journal: Sequence[bytes], batch: int) -> Work:
+    """What to do in a span whose chunks have these digests in the journal; reads of at most `batch` bytes."""
+    window, chunk = span.window(view), view.volume.chunk
+    used = set(chunks_of(intersect(view.used, window), chunk))
+    chunks = range(span.first, span.first + span.count)
+    if view.suspects is None:
+        looked: Sequence[int] = chunks
+    else:
+        suspect = set(chunks_of(intersect(view.suspects, window), chunk))
+        looked = [c for c in chunks if c in suspect or journal[c - span.first] == ABSENT]
+    reads = neighbours([c for c in looked if c in used], batch // chunk)
+    return Work(tuple(c for c in looked if c not in used), tuple(reads))
+
+
+def neighbours(chunks: Sequence[int], most: int) -> Iterator[range]:
+    """Ascending chunks as ranges, each of at most `most` of them."""
+    first = 0
+    for place in range(1, len(chunks) + 1):
+        ends = place == len(chunks) or chunks[place] != chunks[place - 1] + 1 or place - first == most
+        if ends:
+            yield range(chunks[first], chunks[place - 1] + 1)
+            first = place

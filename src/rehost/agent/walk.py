@@ -1,0 +1,138 @@
+"""One stream's walk over the spans of a round: read, digest, compare with the journal, send what differs."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rehost.agent.gate import Gate
+from rehost.agent.reader import BATCH, ChunkReader
+from rehost.agent.sender import Item, Stream
+from rehost.agent.spans import SPAN, Span, View, neighbours, spans, work_of
+from rehost.agent.tally import Tally
+from rehost.block.device import Device
+from rehost.core import digest
+from rehost.core.extent import Extent, intersect
+from rehost.wire.messages import DigestsRequest
+from rehost.wire.payload import Packer
+
+
+@dataclass(slots=True)
+class Pass:
+    """One disk in one round."""
+
+    view: View
+    device: Device
+    nodes: list[bytes]  # each span's subtree of the replica's digests; empty: not known
+    watched: Sequence[Extent] = ()  # where a change means that the disk does not hold still
+    restless: bool = False  # something changed there
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    walked: Pass
+    span: Span
+
+
+class Round:
+    """The spans of all passes, handed out one by one to whichever stream comes next."""
+
+    def __init__(self, passes: Sequence[Pass]) -> None:
+        self.passes = passes
+        self._turns = self._all()
+        self._lock = threading.Lock()
+
+    def take(self) -> "_Turn | None":
+        with self._lock:
+            return next(self._turns, None)
+
+    def _all(self) -> Iterator[_Turn]:
+        for walked in self.passes:
+            for span in spans(walked.view, walked.nodes):
+                yield _Turn(walked, span)
+
+
+@dataclass(slots=True)
+class Walker:
+    stream: Stream
+    packer: Packer
+    tally: Tally
+    gate: Gate
+    reader: ChunkReader = field(default_factory=ChunkReader)
+
+    def walk(self, round_: Round) -> None:
+        """Until no span is left. Digests of the next span are asked for before this one is read, so that the
+        way to the receiver and back costs no time."""
+        following = self._next(round_)
+        while following is not None:
+            turn, following = following, self._next(round_)
+            self._span(turn)
+
+    def _next(self, round_: Round) -> _Turn | None:
+        turn = round_.take()
+        if turn is not None and not turn.walked.view.fresh:
+            self.stream.ask(DigestsRequest(turn.walked.view.volume.volume, turn.span.first, turn.span.count))
+        return turn
+
+    def _span(self, turn: _Turn) -> None:
+        view, span = turn.walked.view, turn.span
+        found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
+        journal = [found[start : start + digest.SIZE] for start in range(0, len(found), digest.SIZE)]
+        work = work_of(view, span, journal, BATCH)
+        visit = _Visit(self, turn, journal)
+        for chunks in work.reads:
+            self.gate.check()
+            visit.read(chunks)
+        for chunk in work.empty:
+            visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
+        visit.send_zeroes()
+        turn.walked.nodes[span.number] = digest.subtree(visit.digests)
+
+
+class _Visit:
+    """One span being looked at."""
+
+    def __init__(self, walker: Walker, turn: _Turn, journal: Sequence[bytes]) -> None:
+        self._walker = walker
+        self._pass, self._view, self._first = turn.walked, turn.walked.view, turn.span.first
+        self._volume = self._view.volume.volume
+        self._zeroes: list[int] = []  # chunks that become zero
+        self.digests = list(journal)  # what the replica will have
+
+    def read(self, chunks: range) -> None:
+        size = self._view.volume.chunk
+        window = Extent(self._view.extent(chunks[0]).start, self._view.extent(chunks[-1]).end)
+        content, count = self._walker.reader.read(self._pass.device, window, self._view.used)
+        self._walker.tally.add(self._volume, read=count)
+        for place, chunk in enumerate(chunks):
+            part = content[place * size : (place + 1) * size]
+            self.compare(chunk, digest.of(part), part)
+
+    def compare(self, chunk: int, found: bytes, content: memoryview | None) -> None:
+        """`content` may be None for a chunk of zeroes."""
+        window = self._view.extent(chunk)
+        if self.digests[chunk - self._first] == found:
+            self._walker.tally.add(self._volume, done=self._view.weigh(window))
+            return
+        self.digests[chunk - self._first] = found
+        self._walker.tally.add(self._volume, changed=len(window))
+        if self._pass.watched and intersect(self._pass.watched, window):
+            self._pass.restless = True
+        if content is None or found == digest.of_zeroes(len(window)):
+            self._zeroes.append(chunk)
+        else:
+            self._send(chunk, found, content)
+
+    def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
+        encoding, payload = self._walker.packer.pack(content)
+        weight = self._view.weigh(self._view.extent(chunk))
+        # bytes: the content is lent, and the stream keeps what it sends until that is durable
+        self._walker.stream.put(
+            Item(self._volume, chunk, 1, len(content), weight, found, encoding, bytes(payload))
+        )
+
+    def send_zeroes(self) -> None:
+        for run in neighbours(sorted(self._zeroes), SPAN):
+            window = Extent(self._view.extent(run[0]).start, self._view.extent(run[-1]).end)
+            self._walker.stream.put(
+                Item(self._volume, run[0], len(run), len(window), self._view.weigh(window))
+            )
