@@ -42,6 +42,7 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     record = world.store.images.get(done.image_id)
     assert record.state is images.ImageState.AVAILABLE
     assert record.disks == ("disk-0.qcow2", "disk-1.qcow2")
+    assert world.converter.disks == [0, 1]
     assert world.driver.reports[image.id] == {"changes": []}
     kept = world.store.runs.get(run)
     assert (kept.image_id, kept.type, kept.ended is not None) == (done.image_id, RunType.MANUAL, True)

@@ -53,11 +53,16 @@ class FixedDoor:
 class NoConversion:
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.disks: list[int] = []
         self.failure: Exception | None = None
         self.hold: Callable[[], None] = lambda: None
 
-    def convert(self, image: Image, overlays: Sequence[Path], inventory: Inventory) -> object:
+    def convert(
+        self, image: Image, overlays: Sequence[Path], inventory: Inventory, say: Callable[[str], None]
+    ) -> object:
+        say("changing nothing")
         self.calls.append(image.id)
+        self.disks = [disk.index for disk in inventory.disks]
         self.hold()
         if self.failure is not None:
             raise self.failure

@@ -10,6 +10,7 @@ from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
+ENGINE_FILE = "dbos.db"
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
 
@@ -20,6 +21,8 @@ def served(data: Path) -> Iterator[None]:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _FOLDERS:
             (data / name).mkdir(mode=0o700, exist_ok=True)
+        for name in (DATABASE_FILE, ENGINE_FILE):
+            os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(

@@ -18,11 +18,13 @@ from rehost.api.wakeups import Wakeups
 from rehost.block.durable import remove_file, write_file
 from rehost.cli import datafolder, firstkey, keyring, logs
 from rehost.cli.agentfiles import AgentFiles
+from rehost.cli.converter import HelperVmConverter
 from rehost.cli.door import LocalDoor
 from rehost.cli.keyring import Keyring
 from rehost.cli.receive import DEFAULT_LISTEN as RECEIVE_LISTEN
 from rehost.cli.receiver_child import ReceiverChild
 from rehost.compute.driver import Driver
+from rehost.compute.local.driver import LocalDriver
 from rehost.core.errors import DataFolderError, InvalidValueError
 from rehost.flow.dbos_engine import DbosEngine
 from rehost.flow.lifecycle import Lifecycle
@@ -33,7 +35,6 @@ from rehost.flow.upkeep import Upkeep
 from rehost.store.store import Store
 
 DEFAULT_LISTEN = "0.0.0.0:8443"
-ENGINE_FILE = "dbos.db"
 ANNOUNCEMENT = "serve.json"
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,6 @@ def serve(
     DataFolderError when the folder is served already or cannot be used, or a port is taken;
     InvalidValueError for a bad `listen`. From the main thread only.
     """
-    os.umask(0o077)  # images, databases and logs are nobody else's business
     config = replace(config, data=config.data.resolve())
     with datafolder.served(config.data), ExitStack() as stack:
         logs.configure(config.data / "logs")
@@ -81,7 +81,7 @@ def serve(
         listener = stack.enter_context(_listener(config.listen))
         store = Store.open(config.data, keys.secrets_key())
         stack.callback(store.close)
-        engine = _serve(config, keys, store, listener, ready, machinery or _real_machinery, stack)
+        engine = _serve(config, keys, store, listener, ready, machinery or _local_machinery, stack)
     if engine.busy:
         # A step cannot be interrupted, and a process waits for its threads. Nothing is lost: what the step
         # had not finished is done again at the next start, as after any other sudden end.
@@ -105,7 +105,7 @@ def _serve(
     driver, converter = machinery(config)
     stopping = threading.Event()
     steps = Steps(store, driver, converter, door, stopping.is_set)
-    engine = DbosEngine(config.data / ENGINE_FILE, {NAME: RunWorkflow(steps)})
+    engine = DbosEngine(config.data / datafolder.ENGINE_FILE, {NAME: RunWorkflow(steps)})
     stack.callback(engine.close)
     stack.callback(stopping.set)
     upkeep = Upkeep(store, engine, driver, door)
@@ -133,8 +133,9 @@ def _serve(
     return engine
 
 
-def _real_machinery(config: ServeConfig) -> tuple[Driver, Converter]:
-    raise NotImplementedError
+def _local_machinery(config: ServeConfig) -> tuple[Driver, Converter]:
+    cache = config.helper_cache or config.data / "cache"
+    return LocalDriver(config.data), HelperVmConverter(cache.resolve())
 
 
 def _introduce(

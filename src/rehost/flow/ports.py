@@ -1,6 +1,6 @@
 """What a run needs of the world, as protocols; the composition root hands in the real things."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,9 +33,13 @@ class Door(Protocol):
 class Converter(Protocol):
     """Makes the overlays of an image boot on its new hardware."""
 
-    def convert(self, image: Image, overlays: Sequence[Path], inventory: Inventory) -> object:
-        """Change the overlays, which are in the order of the volumes, and say what was changed.
+    def convert(
+        self, image: Image, overlays: Sequence[Path], inventory: Inventory, say: Callable[[str], None]
+    ) -> object:
+        """Change the overlays and say what was changed.
 
+        The inventory is of the time of the copy, with the copied disks only, in the overlays' order. `say` is
+        told what is being done.
         The report is a dataclass that JSON can hold. ConversionError when the guest cannot be converted,
         MachineError when the conversion's own machine failed.
         """

@@ -7,8 +7,7 @@ stopped, failed, deleted, or taken over by a newer generation.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, replace
 
 from rehost.compute.driver import Driver
 from rehost.core import replication
@@ -92,7 +91,8 @@ class Steps:
     def _prepare(self, task: _Task) -> str:
         job, run = task.job, task.run
         self._say(task, 0.0, "preparing")
-        disks = plan.disks_of(job.spec, self._inventory(job))
+        inventory = self.store.servers.get(job.spec.source_id).inventory
+        disks = plan.disks_of(job.spec, inventory)
         volumes = plan.volumes_of(disks)
         self.driver.create_replica(job.id, volumes, run.generation)
         options = replication.parse(job.spec.replication_parameters).options()
@@ -108,7 +108,7 @@ class Steps:
             options=options,
         )
         instance = job.transition_instance_id or new_id(Kind.INSTANCE)
-        self.store.runs.hand_over(assignment, instance, ACTOR)
+        self.store.runs.hand_over(assignment, inventory, instance, ACTOR)
         return NEXT
 
     def _sync(self, task: _Task) -> str:
@@ -125,7 +125,7 @@ class Steps:
         return NEXT
 
     def _build(self, task: _Task) -> str:
-        job, inventory = task.job, self._inventory(task.job)
+        job = task.job
         self._say(task, 0.0, "sealing")
         self.driver.seal(job.id, _roots(task.run.result))
         record = self.store.images.reserve(job, task.run.id)
@@ -137,8 +137,12 @@ class Steps:
             region=record.region,
             sizes=plan.target_sizes(job.spec),
         )
-        self._say(task, 0.05, "converting")
-        report = self.converter.convert(self.driver.image(record.id), overlays, inventory)
+        report = self.converter.convert(
+            self.driver.image(record.id),
+            overlays,
+            _copied(task),
+            lambda doing: self._say(task, 0.05, "converting", doing),
+        )
         self.driver.record_conversion(record.id, report)
         return NEXT
 
@@ -184,25 +188,28 @@ class Steps:
         )  # fmt: skip
         return OVER
 
-    def _inventory(self, job: Job) -> Inventory:
-        return self.store.servers.get(job.spec.source_id).inventory
-
     def _image(self, task: _Task) -> ImageRecord:
         return self.store.images.reserve(task.job, task.run.id)
 
-    def _say(self, task: _Task, fraction: float, phase: str) -> None:
+    def _say(self, task: _Task, fraction: float, phase: str, doing: str = "") -> None:
         state = task.job.state
-        self.store.jobs.report(task.job.id, task.run.id, state, overall(state, fraction), phase_info(phase))
+        self.store.jobs.report(
+            task.job.id, task.run.id, state, overall(state, fraction), phase_info(phase, doing)
+        )
+
+
+def _copied(task: _Task) -> Inventory:
+    """The source as it was when the run began, with the disks that the job copies."""
+    if task.run.inventory is None:
+        raise RehostError(f"the run {task.run.id} has no inventory of its source", "start the job again")
+    disks = plan.disks_of(task.job.spec, task.run.inventory)
+    return replace(task.run.inventory, disks=disks)
 
 
 def _roots(result: Result | None) -> list[bytes]:
     if result is None or result.report is None:
-        _missing_report()
+        raise RehostError("the run has no report of its copy", "start the job again")
     return [bytes.fromhex(root) for root in result.report.roots]
-
-
-def _missing_report() -> NoReturn:
-    raise RehostError("the run has no report of its copy", "start the job again")
 
 
 def _words(error: Exception) -> tuple[str, str]:

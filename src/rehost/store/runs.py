@@ -12,6 +12,7 @@ from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState
+from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
 from rehost.store.schema import jobs, runs, source_servers
@@ -34,6 +35,7 @@ class Run:
     ended: float | None
     image_id: str  # empty until there is one
     progress: Progress | None  # the agent's last word on the copy
+    inventory: Inventory | None  # the source's, when the present generation was prepared
     result: Result | None  # the end of the copy, of the present generation
     error: str
 
@@ -103,8 +105,11 @@ class Runs:
             connection.execute(first.values(result=result))
             return True
 
-    def hand_over(self, assignment: Assignment, instance_id: str, actor: str) -> None:
-        """Preparing is done: the source gets its assignment and the job is Syncing, in one transaction."""
+    def hand_over(self, assignment: Assignment, inventory: Inventory, instance_id: str, actor: str) -> None:
+        """Preparing is done: the source gets its assignment and the job is Syncing, in one transaction.
+
+        The run keeps the inventory that was prepared for: disks may change while the image is made.
+        """
         with self._database.write() as connection:
             job = transition.read(connection, assignment.job)
             connection.execute(
@@ -112,6 +117,7 @@ class Runs:
                 .where(source_servers.c.id == job.spec.source_id)
                 .values(assignment=assignment, assignment_version=source_servers.c.assignment_version + 1)
             )
+            connection.execute(runs.update().where(runs.c.id == assignment.run).values(inventory=inventory))
             transition.move(
                 connection, self._database.now(), job, Event.PREPARED, actor,
                 f"run {assignment.run}, generation {assignment.generation}",
@@ -184,6 +190,7 @@ def _record(row: Any) -> Run:
         ended=row.ended,
         image_id=row.image_id,
         progress=row.progress,
+        inventory=row.inventory,
         result=row.result,
         error=row.error,
     )

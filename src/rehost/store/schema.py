@@ -130,6 +130,7 @@ runs = Table(
     Column("ended", Float),
     Column("image_id", String, nullable=False),
     Column("progress", Json(Progress)),
+    Column("inventory", Json(Inventory)),  # the source's, when the present generation was prepared
     Column("result", Json(Result)),  # of the present generation
     Column("error", Text, nullable=False),
     Index("runs_number", "job", "number", unique=True),
