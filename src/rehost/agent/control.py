@@ -25,8 +25,8 @@ from rehost.core.agentapi import (
     Result,
 )
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
+from rehost.wire import tls
 
-TLS_NAME = "rehost"  # always in the control plane's certificate, whatever address it is reached at
 TIMEOUT = 15.0  # seconds for connecting and for each answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries
 
@@ -153,9 +153,9 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection((self.host, self.port), self.timeout)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self.sock = self._rehost_context.wrap_socket(plain, server_hostname=TLS_NAME)
+            tls.prepare(plain)
+            self.sock = self._rehost_context.wrap_socket(plain, server_hostname=tls.SERVER_NAME)
         except BaseException:
             plain.close()
             raise
@@ -182,15 +182,12 @@ def host_and_port(endpoint: str) -> tuple[str, int]:
 
 
 def _context(ca: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_verify_locations(cadata=ca)
+        return tls.client_context(ca)
     except (ssl.SSLError, ValueError) as error:
         raise InvalidValueError(
             f"not a certificate in PEM: {error}", "give the control plane's ca.crt"
         ) from error
-    return context
 
 
 def _error_report(status: int, content: bytes) -> ErrorReport:

@@ -49,9 +49,9 @@ class Host:
         return self.root / absolute.lstrip("/")
 
     def text(self, absolute: str) -> str:
-        """A file's text; empty when there is none."""
+        """A file's text, printable whatever it holds; empty when there is none."""
         path = self.path(absolute)
-        return path.read_text("utf-8", "surrogateescape") if path.is_file() else ""
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
 
     def has_device(self, path: str) -> bool:
         return self.path(path).exists()

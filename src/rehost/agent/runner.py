@@ -19,9 +19,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Current:
-    assignment: Assignment
+class _Task:
+    """A run that is being carried out (`assignment`), or whose result is being delivered (`outcome`)."""
+
+    key: tuple[str, int]
+    assignment: Assignment | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def goes_on(self, wanted: Assignment | None) -> bool:
+        """Any change of what is asked for (a receiver's new port) starts the copy anew; what is durable stays.
+
+        A result is of use until another run or generation is wanted.
+        """
+        if self.assignment is not None:
+            return wanted == self.assignment
+        return wanted is None or _key(wanted) == self.key
 
 
 class Runner:
@@ -32,66 +44,67 @@ class Runner:
         self._carry_out = carry_out
         self._changed = threading.Condition()
         self._wanted: Assignment | None = None
-        self._current: _Current | None = None
+        self._task: _Task | None = None
         self._ending = False
         self._outcome = outcome.load(state)
 
     def want(self, assignment: Assignment | None) -> None:
-        """The same run and generation goes on; anything else stops what runs now."""
+        """The same goes on; anything else stops what runs now."""
         with self._changed:
             self._wanted = assignment
-            if self._current and not _same(self._current.assignment, assignment):
-                self._current.stop.set()
+            if self._task and not self._task.goes_on(assignment):
+                self._task.stop.set()
             self._changed.notify_all()
 
     def end(self) -> None:
         """Stop for good, without a result: the agent ends, the run goes on when it is back."""
         with self._changed:
             self._ending = True
-            if self._current:
-                self._current.stop.set()
+            if self._task:
+                self._task.stop.set()
             self._changed.notify_all()
 
     def loop(self, stop: threading.Event) -> None:
-        if self._outcome and not self._outcome.delivered:
-            log.info("sending the result of run %s again", self._outcome.result.run)
-            self._deliver(self._outcome.result, stop)
         while not stop.is_set():
-            current = self._next()
-            if current is not None:
-                self._perform(current)
+            task = self._next()
+            if task is None:
+                return
+            if task.assignment is not None:
+                self._perform(task.assignment, task.stop)
+            elif self._outcome is not None:
+                self._deliver(self._outcome.result, task.stop)
 
-    def _next(self) -> _Current | None:
+    def _next(self) -> _Task | None:
+        """Waits for something to do; None when the agent ends."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ending or self._due())
-            self._current = _Current(self._wanted) if self._wanted and not self._ending else None
-            return self._current
+            self._task = None
+            self._changed.wait_for(lambda: self._ending or self._due() is not None)
+            self._task = None if self._ending else self._due()
+            return self._task
 
-    def _due(self) -> bool:
-        """Whether something is wanted that has not come to its end before."""
-        wanted = self._wanted
-        return wanted is not None and not (self._outcome and self._outcome.key == _key(wanted))
+    def _due(self) -> _Task | None:
+        last, wanted = self._outcome, self._wanted
+        if last and not last.delivered and (wanted is None or _key(wanted) == last.key):
+            return _Task(last.key)
+        if wanted is None or (last and last.key == _key(wanted)):
+            return None
+        return _Task(_key(wanted), wanted)
 
-    def _perform(self, current: _Current) -> None:
-        run = current.assignment
+    def _perform(self, run: Assignment, stop: threading.Event) -> None:
         log.info("run %s (generation %d) starts: %d disks", run.run, run.generation, len(run.volumes))
-        result = self._result(current)
+        result = self._result(run, stop)
         self._reporter.clear()
         if result is None:
             log.info("run %s (generation %d) was stopped", run.run, run.generation)
         else:
             self._keep(Outcome(result))
-            self._deliver(result, current.stop)
-        with self._changed:
-            self._current = None
 
-    def _result(self, current: _Current) -> Result | None:
+    def _result(self, run: Assignment, stop: threading.Event) -> Result | None:
         """How the run ended; None when it was stopped, which is no end of its own."""
-        run = current.assignment
         try:
-            report = self._carry_out(run, self._reporter.offer, current.stop)
+            report = self._carry_out(run, self._reporter.offer, stop)
         except RehostError as error:
-            if current.stop.is_set():
+            if stop.is_set():
                 return None
             log.error("run %s failed: %s", run.run, error)
             return _failed(run, ErrorReport(code_of(error), error.what, error.advice))
@@ -131,10 +144,6 @@ class Runner:
 
 def _key(assignment: Assignment) -> tuple[str, int]:
     return assignment.run, assignment.generation
-
-
-def _same(one: Assignment, other: Assignment | None) -> bool:
-    return other is not None and _key(one) == _key(other)
 
 
 def _failed(run: Assignment, error: ErrorReport) -> Result:

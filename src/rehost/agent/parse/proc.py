@@ -25,9 +25,8 @@ def mounts(mountinfo: str) -> list[Mount]:
 
 
 def _plain(field: str) -> str:
-    """The kernel writes blanks and backslashes as octal numbers, bytewise."""
-    raw = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), field.encode("utf-8", "surrogateescape"))
-    return raw.decode("utf-8", "surrogateescape")
+    """The kernel writes blanks and backslashes as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def os_release(text: str) -> dict[str, str]:

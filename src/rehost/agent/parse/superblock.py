@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID
 
+_HEAD = 68 << 10  # bytes: the farthest superblock, btrfs', is at 64 KiB
+
 Read = Callable[[int, int], bytes]
 """(offset, length) -> at most that many bytes; fewer at the end of the device."""
 
@@ -24,7 +26,7 @@ class FileSystem:
 
 def detect(read: Read) -> FileSystem | None:
     """What the device behind `read` holds; None: nothing that is known."""
-    head = read(0, 68 << 10)
+    head = read(0, _HEAD).ljust(_HEAD, b"\0")
     for probe in _PROBES:
         found = probe(head)
         if found:
@@ -71,7 +73,7 @@ _EXT3_READ_ONLY = 0x1 | 0x2 | 0x4  # sparse superblocks, large files, b-tree dir
 
 def _ext(head: bytes) -> FileSystem | None:
     block = head[1024:2048]
-    if len(block) < 1024 or block[56:58] != b"\x53\xef":
+    if block[56:58] != b"\x53\xef":
         return None
     _, blocks, _, free = struct.unpack_from("<4I", block)
     (log_size,) = struct.unpack_from("<I", block, 24)
@@ -91,7 +93,7 @@ def _ext_kind(compatible: int, incompatible: int, read_only: int) -> str:
 
 
 def _xfs(head: bytes) -> FileSystem | None:
-    if not head.startswith(b"XFSB") or len(head) < 512:
+    if not head.startswith(b"XFSB"):
         return None
     size, blocks = struct.unpack_from(">IQ", head, 4)
     (free,) = struct.unpack_from(">Q", head, 144)

@@ -92,7 +92,7 @@ def _gpt(read: Read, size: int, sector: int) -> Table | None:
 
 def _gpt_at(read: Read, lba: int, sector: int) -> tuple[Entry, ...] | None:
     header = read(lba * sector, 512)
-    if header[:8] != b"EFI PART":
+    if header[:8] != b"EFI PART" or len(header) < 92:
         return None
     length, checksum = struct.unpack_from("<II", header, 12)
     table, count, width = struct.unpack_from("<QII", header, 72)
