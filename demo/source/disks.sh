@@ -75,9 +75,9 @@ install -m 0600 "$key" "$root/root/.ssh/authorized_keys"
 # Data that a copy can get wrong: a file of every size class, one with holes, many small ones.
 mkdir "$root/srv/data/small"
 for n in $(seq 1 200); do echo "document $n" >"$root/srv/data/small/$n.txt"; done
-head -c 48M /dev/urandom >"$root/srv/data/large.bin"
-truncate -s 200M "$root/srv/data/sparse.bin"
-echo end | dd of="$root/srv/data/sparse.bin" bs=1 seek=150M conv=notrunc status=none
+head -c 32M /dev/urandom >"$root/srv/data/large.bin"
+truncate -s 64M "$root/srv/data/sparse.bin"
+echo end | dd of="$root/srv/data/sparse.bin" bs=1 seek=50M conv=notrunc status=none
 (cd "$root/srv/data" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
 
 for place in dev proc sys; do mount --rbind "/$place" "$root/$place"; done

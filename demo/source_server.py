@@ -1,0 +1,137 @@
+"""The source machine at work: a virtual machine on SATA disks, with no way but to the control plane."""
+
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from demo.source_machine import SourceMachine
+from rehost.core.errors import MachineError
+from rehost.machine import process, serial
+from rehost.machine.programs import find
+from rehost.machine.qemu import Bus, Disk, GuestForward, Machine, Nic, PortForward
+
+CONTROL_PLANE = "10.0.2.100"  # where the guest finds the control plane
+MAC = "52:54:00:12:34:56"
+SLOT = 3  # makes the card enp0s3
+BOOT_DEADLINE = 240.0
+LOOK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    status: int
+    output: bytes
+    error_output: str
+
+
+class SourceServer:
+    """Boots on overlays in `folder`; a context manager that ends the machine."""
+
+    def __init__(self, source: SourceMachine, folder: Path, ports: tuple[int, ...], accelerator: str) -> None:
+        """`ports`: TCP ports of this host's loopback address that the guest reaches at CONTROL_PLANE."""
+        self.console = folder / "source-console.log"
+        self._key = source.ssh_key
+        self._ssh_port = _free_port()
+        self._running = process.start(self._machine(source, folder, ports), accelerator)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running.running():
+            subprocess.run([*self._ssh(), "-O", "exit", "demo"], capture_output=True, timeout=10)
+        self._running.close()
+
+    def wait_for_login(self) -> None:
+        """MachineError with the console's last lines when nobody can log in within the deadline."""
+        deadline = time.monotonic() + BOOT_DEADLINE
+        while time.monotonic() < deadline and self._running.running():
+            if self._run("true").status == 0:
+                return
+            time.sleep(LOOK)
+        raise MachineError(
+            f"the source machine did not come up within {BOOT_DEADLINE:.0f} s; its console ends with:\n"
+            + serial.tail(self.console, 5),
+            f"the whole console is in {self.console}",
+        )
+
+    def run(self, command: str, timeout: float = 120.0) -> bytes:
+        """A shell command as root; its output. MachineError when it fails."""
+        result = self._run(command, timeout)
+        if result.status:
+            words = result.error_output.strip() or result.output.decode(errors="replace").strip()
+            raise MachineError(
+                f"on the source, `{command}` ended with status {result.status}: {words[-500:]}"
+            )
+        return result.output
+
+    def _run(self, command: str, timeout: float = 30.0) -> Result:
+        try:
+            done = subprocess.run(
+                [*self._ssh(), "demo", command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            return Result(124, b"", f"no end within {timeout:.0f} s")
+        return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def _ssh(self) -> list[str]:
+        """One connection is kept open for all commands: under emulation a new one costs seconds."""
+        options = (
+            *("HostName=127.0.0.1", f"Port={self._ssh_port}", "User=root", f"IdentityFile={self._key}"),
+            *(
+                "IdentitiesOnly=yes",
+                "BatchMode=yes",
+                "StrictHostKeyChecking=no",
+                "UserKnownHostsFile=/dev/null",
+            ),
+            *("ConnectTimeout=10", "LogLevel=ERROR", "ControlMaster=auto", "ControlPersist=yes"),
+            f"ControlPath={self._running.sockets.folder}/ssh",
+        )
+        return [str(find("ssh")), "-F", "none", *(word for option in options for word in ("-o", option))]
+
+    def _machine(self, source: SourceMachine, folder: Path, ports: tuple[int, ...]) -> Machine:
+        relay = find("busybox")
+        return Machine(
+            name="rehost-demo-source",
+            chipset="q35",
+            memory=1024,
+            cpus=2,
+            disks=tuple(
+                Disk(_overlay(disk, folder), "qcow2", Bus.SATA, cache="unsafe")
+                for disk in (source.system_disk, source.data_disk)
+            ),
+            nics=(
+                Nic(
+                    MAC,
+                    "e1000",
+                    restrict=True,
+                    slot=SLOT,
+                    port_forwards=(PortForward(self._ssh_port, 22),),
+                    guest_forwards=tuple(
+                        GuestForward(CONTROL_PLANE, port, f"{relay} nc 127.0.0.1 {port}") for port in ports
+                    ),
+                ),
+            ),
+            serial=self.console,
+            random=False,
+        )
+
+
+def _overlay(disk: Path, folder: Path) -> Path:
+    overlay = folder / f"source-{disk.stem}.qcow2"
+    create = [str(find("qemu-img")), "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk.resolve())]
+    subprocess.run([*create, str(overlay)], check=True, capture_output=True)
+    return overlay
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
