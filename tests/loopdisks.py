@@ -1,5 +1,6 @@
 """Real disks for tests: files behind loop devices, with file systems on them."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,23 @@ class LoopDisk:
     path: str  # /dev/loop7
     image: Path  # the file behind it
     mount: Path | None  # where its file system is mounted
+
+    @property
+    def number(self) -> int:
+        return os.stat(self.path).st_rdev
+
+    @property
+    def size(self) -> int:
+        return self.image.stat().st_size
+
+
+@contextmanager
+def open_folder(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class LoopDisks:
@@ -52,6 +70,24 @@ class LoopDisks:
         run("mount", *options, device, mount)
         self._undo.append(("umount", mount))
         return mount
+
+    @contextmanager
+    def attached(self, image: Path) -> Iterator[str]:
+        path = run("losetup", "--find", "--show", image)
+        try:
+            yield path
+        finally:
+            run("losetup", "--detach", path)
+
+    @contextmanager
+    def mounted(self, device: str, *options: str) -> Iterator[Path]:
+        mount = self._folder / "mounted"
+        mount.mkdir(exist_ok=True)
+        run("mount", *options, device, mount)
+        try:
+            yield mount
+        finally:
+            wait_until_unmounted(mount)
 
     def close(self) -> None:
         for command in reversed(self._undo):

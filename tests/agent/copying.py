@@ -1,5 +1,6 @@
 """A run against a real receiver, and what its replica has to equal."""
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from rehost.agent import inventory
 from rehost.agent.run import Settings, carry_out
+from rehost.block import replica
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
 from rehost.core.extent import Extent
@@ -53,6 +55,12 @@ class Lab:
             stop or threading.Event(),
             settings or Settings(),
         )
+
+    def renew(self) -> None:
+        """An empty replica in the place of the one there is."""
+        shutil.rmtree(self.site.folder)
+        replica.create(self.site.folder, self.site.shapes)
+        self.site.raise_generation(1)
 
     def replica(self, volume: int = 0) -> Path:
         return self.site.shapes[volume].data_path(self.site.folder)
