@@ -20,7 +20,7 @@ from rehost.block.durable import sync_folder, write_file
 from rehost.block.fence import Fence, Sealed
 from rehost.block.file import open_volume
 from rehost.block.journal import open_journal
-from rehost.block.volume import Volume, VolumeShape, Write
+from rehost.block.volume import Volume, VolumeShape, Write, disjoint
 from rehost.core.errors import InvalidValueError, ReplicaIncompleteError, VolumeError, VolumeFullError
 
 _ANEW = "delete the job and create it again"
@@ -60,13 +60,15 @@ class Replica:
         """
         with self._whole(), self.fence.writing(generation):
             try:
-                self._commit(writes)
+                for batch in disjoint(writes):
+                    self._commit(batch)
             except Exception as error:
                 # The kernel reports a failed flush once; a later one would vouch for lost pages.
                 self._broken = error
                 raise
 
     def _commit(self, writes: Sequence[Write]) -> None:
+        """No two of the writes touch the same chunk: of two digests the first might stay, with other data."""
         touched = [self.volumes[number] for number in sorted({write.volume for write in writes})]
         forgotten = {write.volume for write in writes if self.volumes[write.volume].forget(write)}
         for number in forgotten:

@@ -1,5 +1,7 @@
 """One volume of a replica: a device, its journal, and the steps of a durable write."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +67,22 @@ class ZeroWrite:
 
 
 Write = ChunkWrite | ZeroWrite
+
+
+def disjoint(writes: Iterable[Write]) -> Iterator[list[Write]]:
+    """The writes in order, in groups in which no chunk is written twice; one group as a rule."""
+    group: list[Write] = []
+    touched: defaultdict[int, set[int]] = defaultdict(set)
+    for write in writes:
+        chunks = range(write.first, write.first + write.count)
+        if not touched[write.volume].isdisjoint(chunks):
+            yield group
+            group = []
+            touched.clear()
+        touched[write.volume].update(chunks)
+        group.append(write)
+    if group:
+        yield group
 
 
 class Volume:

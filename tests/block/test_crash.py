@@ -1,0 +1,138 @@
+"""The durability rule: cut the power before every single operation, and look at what is left."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from rehost.block.fence import Fence
+from rehost.block.journal import Journal
+from rehost.block.replica import Replica
+from rehost.block.volume import ChunkWrite, Volume, VolumeShape, Write, ZeroWrite
+from rehost.core import digest
+from rehost.core.errors import VolumeError
+from tests.block.volatile import Power, PowerCut, VolatileDevice
+
+CHUNK = 2048
+ALWAYS = 1 << 30
+SHAPES = (VolumeShape(0, 5 * CHUNK + 512, CHUNK), VolumeShape(1, 2 * CHUNK, CHUNK))
+
+
+def content(shape: VolumeShape, chunk: int, version: str) -> bytes:
+    return (f"{version} of {chunk} ".encode() * CHUNK)[: shape.length(chunk)]
+
+
+def write(volume: int, chunk: int, version: str) -> ChunkWrite:
+    data = content(SHAPES[volume], chunk, version)
+    return ChunkWrite(volume, chunk, digest.of(data), data)
+
+
+# A baseline, then chunks that change, change back, are zeroed, written twice in one batch, and zeroed short.
+HISTORY: Sequence[Sequence[Write]] = (
+    [write(0, 0, "A"), write(0, 1, "A"), write(1, 0, "A")],
+    [write(0, 5, "A"), ZeroWrite(0, 2, 3), ZeroWrite(1, 1, 1)],
+    [write(0, 0, "B"), write(0, 3, "B")],
+    [write(0, 0, "A"), write(1, 0, "B"), write(1, 0, "A")],
+    [ZeroWrite(0, 4, 2), write(0, 1, "B"), ZeroWrite(0, 1, 1), write(0, 2, "A")],
+    [write(0, 0, "B"), write(0, 0, "A")],
+)
+
+
+class Machine:
+    """A replica on disks that hang on one power supply."""
+
+    def __init__(self, folder: Path, power: Power) -> None:
+        Fence(folder).create()
+        self.power = power
+        self.disks = [(VolatileDevice(s.size, power), VolatileDevice(s.journal_size, power)) for s in SHAPES]
+        volumes = [Volume(s, d, Journal(j)) for s, (d, j) in zip(SHAPES, self.disks, strict=True)]
+        self.replica = Replica(folder, volumes)
+        self.acknowledged = 0
+
+    def live(self) -> bool:
+        """Go through the history; False if the power went before its end."""
+        try:
+            for batch in HISTORY:
+                self.replica.commit(0, batch)
+                self.acknowledged += 1
+        except PowerCut:
+            return False
+        return True
+
+    def after_cut(self, choose: random.Random) -> dict[tuple[int, int], tuple[bytes, bytes]]:
+        """Journal entry and digest of the data, of each chunk."""
+        found = {}
+        for shape, (disk, journal) in zip(SHAPES, self.disks, strict=True):
+            data, entries = disk.after_cut(choose), Journal(journal.after_cut(choose))
+            for chunk in range(shape.chunks):
+                buffer = memoryview(bytearray(shape.length(chunk)))
+                data.read_into(chunk * CHUNK, buffer)
+                found[shape.volume, chunk] = (entries.read(chunk, 1), digest.of(buffer))
+        return found
+
+
+def expected(batches: int) -> dict[tuple[int, int], bytes]:
+    """The digests once so many batches are through."""
+    found = {}
+    for batch in HISTORY[:batches]:
+        for one in batch:
+            for chunk in range(one.first, one.first + one.count):
+                length = SHAPES[one.volume].length(chunk)
+                found[one.volume, chunk] = (
+                    one.digest if isinstance(one, ChunkWrite) else digest.of_zeroes(length)
+                )
+    return found
+
+
+def operations(folder: Path) -> int:
+    machine = Machine(folder, Power(ALWAYS))
+    assert machine.live()
+    return machine.power.used
+
+
+def test_the_whole_history_leaves_what_was_written_last(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, Power(ALWAYS))
+    assert machine.live()
+    left = machine.after_cut(random.Random(0))
+    assert left == {place: (found, found) for place, found in expected(len(HISTORY)).items()}
+
+
+def test_no_power_cut_makes_the_journal_lie_or_forget(tmp_path: Path) -> None:
+    """Entries are digests of what is there, or ABSENT; what was acknowledged and not touched since stays."""
+    count = operations(tmp_path)
+    assert count > 50
+    for last in range(count):
+        for seed in range(20):
+            machine = Machine(tmp_path, Power(last))
+            assert not machine.live()
+            left = machine.after_cut(random.Random(seed))
+            for place, (entry, found) in left.items():
+                assert entry in (found, digest.ABSENT), f"cut before {last}, seed {seed}: {place} lies"
+            durable, touched = expected(machine.acknowledged), places(HISTORY[machine.acknowledged])
+            for place, found in durable.items():
+                assert place in touched or left[place] == (found, found), f"cut before {last}: {place} lost"
+
+
+def places(batch: Sequence[Write]) -> set[tuple[int, int]]:
+    return {(one.volume, chunk) for one in batch for chunk in range(one.first, one.first + one.count)}
+
+
+@pytest.mark.parametrize("last", [0, 7, 20, 33])
+def test_a_replica_that_broke_writes_nothing_more(tmp_path: Path, last: int) -> None:
+    """After a failed flush the kernel forgets pages and reports nothing again: only a new start is sound."""
+
+    machine = Machine(tmp_path, Power(last, lambda: VolumeError("the disk broke")))
+    with pytest.raises(VolumeError):
+        for batch in HISTORY:
+            machine.replica.commit(0, batch)
+    machine.power.last = ALWAYS
+    assert machine.replica.broken
+    for attempt in (
+        lambda: machine.replica.commit(0, HISTORY[0]),
+        lambda: machine.replica.digests(0, 0, 1),
+        machine.replica.roots,
+    ):
+        with pytest.raises(VolumeError):
+            attempt()
+    assert machine.power.used == last
