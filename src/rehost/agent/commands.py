@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from rehost import __version__
 from rehost.agent import identity, installation, inventory, logs
 from rehost.agent.control import ControlClient, persist
 from rehost.agent.installation import Places
-from rehost.core.agentapi import Register
+from rehost.core.agentapi import Assignment, Progress, Register, RunReport
 from rehost.core.errors import ControlPlaneError, InvalidValueError, RehostError
 from rehost.core.server import Inventory, device_name
+from rehost.wire import tls
 
 REGISTER_PATIENCE = 60.0  # seconds: a control plane that just starts is waited for
 
@@ -147,17 +149,26 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from rehost.agent import run as copying  # late: only this command needs all of it
-    from rehost.agent import service
+    """Work until SIGTERM or SIGINT."""
+    from rehost.agent.run import carry_out  # late: only this command needs all of it
+    from rehost.agent.service import Service
 
     own = identity.registered(arguments.state)
+    context = tls.client_context(own.ca)
+
+    def collect() -> Inventory:
+        return inventory.collect(arguments.disk)
+
+    def copy(
+        assignment: Assignment, progress: Callable[[Progress], None], stop: threading.Event
+    ) -> RunReport:
+        return carry_out(assignment, collect(), context, progress, stop)
+
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with logs.to_standard_error():
-        service.Service(
-            own, arguments.state, lambda: inventory.collect(arguments.disk), copying.carry_out
-        ).run(stop)
+        Service(own, arguments.state, collect, copy).run(stop)
     return 0
 
 

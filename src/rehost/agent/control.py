@@ -28,6 +28,7 @@ from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedErr
 from rehost.wire import tls
 
 TIMEOUT = 15.0  # seconds for connecting and for each answer
+_LETTING_GO = 1.0  # seconds for a thread to notice that its connection is closed
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class ControlClient:
         self._authorization = authorization
         self._timeout = timeout
         self._connection: _Connection | None = None
+        self._busy = threading.Lock()
         self._closed = False
 
     def register(self, request: Register) -> Registered:
@@ -77,18 +79,24 @@ class ControlClient:
     def close(self) -> None:
         """For good, and from any thread: an answer that is being waited for breaks off."""
         self._closed = True
-        self._drop()
+        connection = self._connection
+        if connection is not None:
+            connection.interrupt()
+        if self._busy.acquire(timeout=_LETTING_GO):  # else it is connecting, and ends by its own timeout
+            self._drop()
+            self._busy.release()
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _call(
         self, method: str, path: str, answer: type[T], request: object = None, extra_time: float = 0
     ) -> T:
         body = None if request is None else msgspec.json.encode(request)
-        status, content = self._exchange(method, path, body, self._timeout + extra_time)
+        with self._busy:
+            status, content = self._exchange(method, path, body, self._timeout + extra_time)
         place = f"the control plane at {self.host}:{self.port}"
         if status >= 500:
             raise ControlPlaneError(
@@ -166,19 +174,27 @@ class _Connection(http.client.HTTPSConnection):
             self.sock.settimeout(timeout)
         self.timeout = timeout
 
-    def abort(self) -> None:
-        if self.sock is not None:
+    def interrupt(self) -> None:
+        """End what another thread waits for; that thread then closes the socket.
+
+        Below TLS, whose own shutdown would change the object under that thread's hands.
+        """
+        sock = self.sock
+        if sock is not None:
             with contextlib.suppress(OSError):  # not connected any more
-                self.sock.shutdown(socket.SHUT_RDWR)
-        self.close()
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def host_and_port(endpoint: str) -> tuple[str, int]:
     """Of https://host:port; InvalidValueError for anything else."""
-    parts = urlsplit(endpoint)
-    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is none, a bracket too many
+        host = port = None
+    if not host or parts.scheme != "https" or parts.path.strip("/"):
         raise InvalidValueError(f"not an endpoint: {endpoint}", "write it as https://HOST:PORT")
-    return parts.hostname, parts.port or 443
+    return host, port or 443
 
 
 def _context(ca: str) -> ssl.SSLContext:

@@ -4,12 +4,12 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rehost import __version__
 from rehost.agent import systeminfo
 from rehost.agent.control import ControlClient
 from rehost.agent.systeminfo import UsageMeter
+from rehost.agent.trouble import Trouble
 from rehost.core.agentapi import Heartbeat
 from rehost.core.errors import RehostError, code_of
 from rehost.core.server import Inventory
@@ -20,16 +20,16 @@ SOONER = 5.0  # seconds: after a heartbeat that failed the next one comes earlie
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Heart:
     """`collect` makes the inventory; its errors are told to the control plane with the last good one."""
 
-    client: ControlClient
-    collect: Callable[[], Inventory]
-    usage: UsageMeter
-    rate: float = RATE
-    _last: Inventory | None = None
-    _trouble: str = ""
+    def __init__(
+        self, client: ControlClient, collect: Callable[[], Inventory], usage: UsageMeter, rate: float = RATE
+    ) -> None:
+        self._client, self._collect, self._usage = client, collect, usage
+        self.rate = rate
+        self._last: Inventory | None = None
+        self._server, self._way = Trouble(log), Trouble(log)  # with this server, with the control plane
 
     def loop(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -38,35 +38,32 @@ class Heart:
 
     def beat(self) -> bool:
         """One heartbeat; whether the control plane has it."""
-        try:
-            answer = self.client.heartbeat(self._heartbeat())
-        except RehostError as error:
-            self._say(f"no heartbeat: {error}")
+        heartbeat = self._heartbeat()
+        if heartbeat is None:
             return False
+        try:
+            answer = self._client.heartbeat(heartbeat)
+        except RehostError as error:
+            self._way.is_now(f"no heartbeat: {error}")
+            return False
+        self._way.is_now("")
         self.rate = float(max(1, answer.heartbeat_rate))
         return True
 
-    def _heartbeat(self) -> Heartbeat:
+    def _heartbeat(self) -> Heartbeat | None:
+        """None as long as there was no inventory at all."""
         code = message = ""
         try:
-            self._last = self.collect()
+            self._last = self._collect()
         except RehostError as error:
             code, message = code_of(error), str(error)
-            if self._last is None:
-                raise
-        self._say(message)
+        self._server.is_now(message)
+        if self._last is None:
+            return None
         return Heartbeat(
             inventory=self._last,
-            system_info=systeminfo.render(self._last, self.usage.read()),
+            system_info=systeminfo.render(self._last, self._usage.read()),
             agent_version=__version__,
             error_code=code,
             error_msg=message,
         )
-
-    def _say(self, trouble: str) -> None:
-        """Each trouble once, and its end."""
-        if trouble and trouble != self._trouble:
-            log.error("%s", trouble)
-        if self._trouble and not trouble:
-            log.info("over: %s", self._trouble)
-        self._trouble = trouble

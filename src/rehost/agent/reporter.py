@@ -7,6 +7,7 @@ import logging
 import threading
 
 from rehost.agent.control import ControlClient
+from rehost.agent.trouble import Trouble
 from rehost.core.agentapi import Progress
 from rehost.core.errors import RehostError
 
@@ -20,7 +21,7 @@ class Reporter:
         self._client = client
         self._slot: Progress | None = None
         self._changed = threading.Condition()
-        self._failing = False
+        self._trouble = Trouble(log)
 
     def offer(self, progress: Progress) -> None:
         """Take the newest figures; returns at once."""
@@ -47,14 +48,10 @@ class Reporter:
             return progress
 
     def _send(self, progress: Progress) -> None:
-        """Figures that get lost are replaced by the next ones; the log says so once, not every second."""
+        """Figures that get lost are replaced by the next ones."""
         try:
             self._client.progress(progress)
         except RehostError as error:
-            if not self._failing:
-                log.warning("progress does not reach the control plane (the copy goes on): %s", error)
-            self._failing = True
+            self._trouble.is_now(f"progress does not reach the control plane (the copy goes on): {error}")
         else:
-            if self._failing:
-                log.info("progress reaches the control plane again")
-            self._failing = False
+            self._trouble.is_now("")

@@ -27,7 +27,7 @@ class _Task:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def goes_on(self, wanted: Assignment | None) -> bool:
-        """Any change of what is asked for (a receiver's new port) starts the copy anew; what is durable stays.
+        """Any change of what is asked for (a receiver's port, say) begins anew; what is durable stays.
 
         A result is of use until another run or generation is wanted.
         """
