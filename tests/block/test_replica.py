@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from rehost.block.device import Device
+from rehost.block.filters import Filter, Operation
 from rehost.block.replica import create, open_replica
 from rehost.block.volume import ChunkWrite, VolumeShape, ZeroWrite
 from rehost.core import digest
@@ -190,6 +193,37 @@ def test_crossing_commits_of_one_chunk_leave_one_of_them_whole(folder: Path) -> 
             pool.map(lambda content: [replica.commit(0, [write(3, 0, content)]) for _ in range(20)], contents)
         )
         assert replica.digests(3, 0, 1) == digest.of((folder / "disk-3.raw").read_bytes()[:CHUNK])
+
+
+class Gate(Filter):
+    """Flushes wait until it is opened."""
+
+    def __init__(self, inner: Device) -> None:
+        super().__init__(inner)
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def before(self, operation: Operation, offset: int, length: int) -> None:
+        if operation is Operation.FLUSH:
+            self.reached.set()
+            assert self.open.wait(30)
+
+
+@pytest.mark.parametrize("call", ["raise_generation", "seal"])
+def test_raising_the_generation_and_sealing_wait_for_a_commit(folder: Path, call: str) -> None:
+    """As if by two processes: each has the replica open for itself."""
+    with open_replica(folder) as writer, open_replica(folder) as owner, ThreadPoolExecutor(2) as pool:
+        writer.commit(0, FILLED)
+        gate = writer.volumes[3].device = Gate(writer.volumes[3].device)
+        commit = pool.submit(writer.commit, 0, [write(3, 3, b"x" * CHUNK)])
+        assert gate.reached.wait(30)
+        owned = pool.submit(owner.seal, ROOTS) if call == "seal" else pool.submit(owner.raise_generation, 1)
+        with pytest.raises(TimeoutError):
+            owned.result(0.3)
+        gate.open.set()
+        commit.result(30)
+        owned.result(30)
+        with pytest.raises(TicketStaleError):
+            writer.commit(0, FILLED)
 
 
 def _write_until_fenced(folder: Path, started, result) -> None:
