@@ -80,6 +80,13 @@ def test_without_any_inventory_there_is_no_heartbeat_but_a_line(
     assert "/dev/sda cannot be read: replace it" in caplog.text
 
 
+def test_a_defect_in_the_inventory_is_told_too(plane: Peer, client: ControlClient) -> None:
+    beating = heart(client, INVENTORY, KeyError("oops"))
+    assert [beating.beat(), beating.beat()] == [True, True]
+    assert plane.asked[1].body["error_code"] == "InternalError"
+    assert "KeyError: 'oops'" in plane.asked[1].body["error_msg"]
+
+
 def test_a_lost_control_plane_is_said_once(
     plane: Peer, client: ControlClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -127,9 +127,11 @@ class World:
 
 
 @contextlib.contextmanager
-def serving_on(services: Services, certificate: Path | None = None, key: Path | None = None) -> Iterator[int]:
+def serving_on(
+    services: Services, certificate: Path | None = None, key: Path | None = None, port: int = 0
+) -> Iterator[int]:
     """The port on 127.0.0.1 that the application answers on."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     server = serving.server(create_app(services), services.wakeups, certificate, key)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -57,6 +57,9 @@ class Heart:
             self._last = self._collect()
         except RehostError as error:
             code, message = code_of(error), str(error)
+        except Exception as error:  # a defect in the inventory must not end a copy that works
+            log.exception("the inventory failed by a defect of the agent")
+            code, message = RehostError.code, f"the inventory failed: {type(error).__name__}: {error}"
         self._server.is_now(message)
         if self._last is None:
             return None

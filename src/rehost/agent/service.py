@@ -86,7 +86,6 @@ def _guarded(name: str, loop: Callable[[threading.Event], None], stop: threading
     """A defect in one thread ends the agent (the service starts it again) rather than leaving half of it."""
     try:
         loop(stop)
-    except BaseException:
+    except Exception:
         log.exception("the agent's %s thread failed; the agent ends so that it is started again", name)
         stop.set()
-        raise
