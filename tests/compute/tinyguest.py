@@ -1,4 +1,4 @@
-"""A guest of 20 MB that boots like a big one: BIOS, GRUB, a Debian kernel, an agent, login prompts.
+"""A guest of 20 MB that boots like a big one: BIOS, GRUB, a Debian kernel, an agent, logins.
 
 Made once of Debian packages, and cached by the content of this file. A disk of it needs no root, no loop
 device and no file system: its one partition is a tar archive, which GRUB can read.
@@ -36,6 +36,7 @@ _GRUB_MODULES = [
     "terminal",
 ]
 
+# The web server listens where others have ssh: for forwards to that port.
 _INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp /var/run /var/log
 /bin/busybox --install -s /bin
@@ -43,9 +44,10 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 for pass in 1 2; do for module in $(cat /modules/order); do insmod /modules/$module 2>/dev/null; done; done
 hostname tiny
 grep -q hang=on /proc/cmdline && sleep 1000
-ip link set lo up; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
+ip link set lo up; ip link set eth0 up
+ip addr add $(tr ' ' '\\n' </proc/cmdline | grep address= | cut -d= -f2) dev eth0
 ip route add default via 10.0.2.2
-httpd -p 80 -h /www
+httpd -p 22 -h /www
 port=$(basename $(dirname $(grep -l guest_agent /sys/class/virtio-ports/*/name)))
 [ -e /dev/$port ] && ! grep -q agent=off /proc/cmdline && qemu-ga -d -m virtio-serial -p /dev/$port -t /run
 while :; do getty -L 115200 tty1 linux; done &
@@ -70,10 +72,12 @@ boot
 class TinyGuest:
     folder: Path
 
-    def disk(self, path: Path, *, cmdline: str = "", with_initrd: bool = True) -> Path:
+    def disk(
+        self, path: Path, *, cmdline: str = "", address: str = "10.0.2.15/24", with_initrd: bool = True
+    ) -> Path:
         """A bootable raw disk."""
         initrd = "initrd ($root)/initrd" if with_initrd else ""
-        files = {"grub.cfg": GRUB_CFG.format(cmdline=cmdline, initrd=initrd).encode()}
+        files = {"grub.cfg": GRUB_CFG.format(cmdline=f"{cmdline} address={address}", initrd=initrd).encode()}
         files |= {name: (self.folder / name).read_bytes() for name in ("vmlinuz", "initrd")}
         return self._write(path, _tar(files))
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import code, job, key, source
+from rehost.cli import code, image, job, key, source
 from rehost.cli.processes import receive, serve
 
 EPILOG = """\
@@ -56,6 +56,7 @@ app.command()(serve)
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
+app.add_typer(image.app, name="image")
 app.add_typer(key.app, name="key")
 app.command(hidden=True)(receive)
 
