@@ -26,7 +26,7 @@ _MARKS: tuple[tuple[Stage, str], ...] = (
     (Stage.KERNEL, r"Linux version \d|\[ {4}0\.0{6}\]|Decompressing Linux"),
     (
         Stage.USERSPACE,
-        r"Loading, please wait|Begin: |Run /init |systemd\[1\]|dracut[-:]|INIT: version|Welcome to (?!GRUB)",
+        r"Loading, please wait|Begin: |Run /init |systemd\[1\]|dracut[-:]|INIT: v|Welcome to (?!GRUB).+\n",
     ),
     # Kernel messages may follow the prompt on its line; "Last login:" is no prompt.
     (Stage.LOGIN, r"(?m)^(?!Last )[\w.-]+ login:[ \t]*(?:$|\[)"),
