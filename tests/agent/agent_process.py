@@ -1,0 +1,67 @@
+"""An agent's run as a process of its own, to be killed and stopped.
+
+    python agent_process.py JSON
+
+The JSON is a Task. Says "frozen" for each freeze in which it waits, and at the end its Outcome.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from rehost.agent import inventory
+from rehost.agent.run import Settings, carry_out
+from rehost.block.device import Device
+from rehost.block.file import open_source
+from rehost.block.filters import Throttle
+from rehost.core.agentapi import Assignment, RunReport
+from rehost.core.errors import RehostError
+from rehost.wire.tls import client_context
+
+
+class Task(msgspec.Struct):
+    assignment: Assignment
+    ca: str
+    rate: float = 0.0  # bytes a second; 0: as fast as can be
+    waits_frozen: bool = False  # inside each freeze, for a line of input
+    attempts: int = 3
+
+
+class Outcome(msgspec.Struct):
+    report: RunReport | None = None
+    error: str = ""
+
+
+def main() -> None:
+    task = msgspec.json.decode(sys.argv[1], type=Task)
+    sys.stdout.buffer.write(msgspec.json.encode(outcome_of(task)) + b"\n")
+
+
+def outcome_of(task: Task) -> Outcome:
+    def open_device(path: Path) -> Device:
+        return Throttle(open_source(path), task.rate) if task.rate else open_source(path)
+
+    def while_frozen() -> None:
+        if task.waits_frozen:
+            print("frozen", flush=True)
+            sys.stdin.readline()
+
+    try:
+        return Outcome(
+            carry_out(
+                task.assignment,
+                inventory.collect([volume.disk_path for volume in task.assignment.volumes]),
+                client_context(task.ca),
+                lambda _: None,
+                threading.Event(),
+                Settings(open_device=open_device, while_frozen=while_frozen, freeze_attempts=task.attempts),
+            )
+        )
+    except RehostError as error:
+        return Outcome(error=str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A TCP proxy that cuts connections, when told to or after some bytes, and can hold answers back."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Proxy:
+    """Passes on what comes to `port`; `cut` ends all connections, `closed` refuses new ones."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._lock = threading.Lock()
+        self.budgets: list[int] = []  # bytes to the receiver after which each next connection is cut
+        self.connections = 0
+        self.closed = False
+        self.holding = False  # what the receiver says does not arrive
+        self.ending = False
+
+    def serve(self) -> None:
+        while not self.ending:
+            near, _ = self._listener.accept()
+            if self.closed or self.ending:
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self._target))
+            with self._lock:
+                self.connections += 1
+                self._pairs.append((near, far))
+                budget = self.budgets.pop(0) if self.budgets else None
+            threading.Thread(target=self._join, args=(near, far, budget), daemon=True).start()
+
+    def _join(self, near: socket.socket, far: socket.socket, budget: int | None) -> None:
+        back = threading.Thread(target=self._pass, args=(far, near, None, True), daemon=True)
+        back.start()
+        self._pass(near, far, budget)
+        back.join()
+        with self._lock:
+            near.close()
+            far.close()
+
+    def _pass(
+        self, one: socket.socket, other: socket.socket, most: int | None, answers: bool = False
+    ) -> None:
+        passed = 0
+        with suppress(OSError):
+            while (most is None or passed < most) and (data := one.recv(1 << 16)):
+                while answers and self.holding:
+                    time.sleep(0.01)
+                other.sendall(data)
+                passed += len(data)
+        for sock in (one, other):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+            for sock in (sock for pair in pairs for sock in pair):
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        self.holding = False
+
+    def end(self) -> None:
+        self.ending = True
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self.cut()
+        self._listener.close()
+
+
+@contextmanager
+def proxy_to(port: int) -> Iterator[Proxy]:
+    proxy = Proxy(port)
+    thread = threading.Thread(target=proxy.serve, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.end()
+        thread.join()
