@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 _ADVISORY_LOCK = 0x7265686F7374  # "rehost"
 
 
 def upgrade(engine: sa.Engine, path: Path | None) -> None:
     """Run what is missing of the migrations; `path` is the file of an SQLite database."""
+    from alembic import command  # half a second, which commands that only print their help need not wait for
+    from alembic.config import Config
+
     with _alone(engine, path), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))

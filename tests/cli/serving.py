@@ -1,0 +1,233 @@
+"""`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
+
+As a program: `python -m tests.cli.serving DATA CACHE POINT`. At the point it writes DATA/reached and stands
+still, so that a test can kill it exactly there.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rehost.agent.control import ControlClient, host_and_port
+from rehost.cli import datafolder
+from rehost.cli.client import Client, load_profile
+from rehost.cli.serve import ServeConfig, serve
+from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
+from rehost.compute.local.driver import LocalDriver
+from rehost.core.agentapi import Assignment, Register, Result, RunReport
+from rehost.core.job import JobState
+from rehost.core.server import BootMode, Disk, Inventory
+from rehost.store.jobspec import DiskSpec, JobSpec
+from rehost.store.transition import Job
+from rehost.wire import messages as m
+from rehost.wire.channel import Channel
+from rehost.wire.tls import client_context, connect
+from tests.receive.site import Sender, chunks_of
+
+ROOT = Path(__file__).parents[2]
+SIZES = (2 << 20, 1 << 20)
+POINTS = (
+    "create_replica before",
+    "create_replica after",
+    "seal before",
+    "seal after",
+    "create_image after",
+    "convert",
+    "record_conversion after",
+    "boot_check",
+    "finish_image before",
+    "finish_image after",
+)
+
+
+class StandingDriver(LocalDriver):
+    """Boots nothing, and stands still at one point, given as "<method> before" or "<method> after"."""
+
+    def __init__(self, data: Path, stand: Callable[[str], None]) -> None:
+        super().__init__(data)
+        self._stand = stand
+
+    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
+        self._around("create_replica", lambda: LocalDriver.create_replica(self, job, volumes, generation))
+
+    def seal(self, job: str, roots: Sequence[bytes]) -> None:
+        self._around("seal", lambda: LocalDriver.seal(self, job, roots))
+
+    def create_image(self, *arguments: Any, **named: Any) -> tuple[Path, ...]:
+        return self._around("create_image", lambda: LocalDriver.create_image(self, *arguments, **named))
+
+    def record_conversion(self, image_id: str, report: object) -> None:
+        self._around("record_conversion", lambda: LocalDriver.record_conversion(self, image_id, report))
+
+    def boot_check(self, image_id: str, **_: Any) -> BootEvidence:
+        self._stand("boot_check")
+        return BootEvidence(BootVerdict(True, "ok"), 0.0, "none")
+
+    def finish_image(self, image_id: str) -> Image:
+        return self._around("finish_image", lambda: LocalDriver.finish_image(self, image_id))
+
+    def _around(self, name: str, act: Callable[[], Any]) -> Any:
+        self._stand(f"{name} before")
+        answer = act()
+        self._stand(f"{name} after")
+        return answer
+
+
+class StandingConverter:
+    def __init__(self, stand: Callable[[str], None]) -> None:
+        self._stand = stand
+
+    def convert(self, image: Image, overlays: object, inventory: object, say: object) -> object:
+        self._stand("convert")
+        return {"changes": []}
+
+
+def _main(data: Path, cache: Path, point: str) -> None:
+    def stand(here: str) -> None:
+        if here == point:
+            (data / "reached").write_text(here)
+            threading.Event().wait()
+
+    config = ServeConfig(data, "127.0.0.1:0", "127.0.0.1:0", helper_cache=cache)
+    serve(
+        config,
+        lambda serving: print(serving.endpoint, flush=True),
+        lambda c: (StandingDriver(c.data, stand), StandingConverter(stand)),
+    )
+
+
+class ControlPlane:
+    """The process, and what people and agents do with it."""
+
+    def __init__(self, data: Path, cache: Path) -> None:
+        self.data = data
+        self._cache = cache
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, point: str = "") -> None:
+        (self.data / "reached").unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.serving", str(self.data), str(self._cache), point],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.endpoint = self.process.stdout.readline().strip()
+        assert self.endpoint, f"it ended with {self.process.wait()}"
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.stop(signal.SIGKILL)
+
+    def wait_reached(self) -> None:
+        until(lambda: (self.data / "reached").exists(), "the point is reached")
+
+    def client(self) -> Client:
+        return Client(load_profile(self.data / "first-access-key.json"))
+
+    def describe(self, job_id: str) -> dict[str, Any]:
+        reply = self.client().call("DescribeReplicationJobs", {"JobId.1": job_id})
+        (job,) = reply["ReplicationJobs"]["ReplicationJob"]
+        return dict(job)
+
+    def receiver_pid(self) -> int:
+        return int(json.loads((self.data / "receiver.json").read_text())["pid"])
+
+    def until_state(self, job_id: str, *states: JobState) -> Job:
+        store = datafolder.open_store(self.data)
+        try:
+            until(lambda: store.jobs.get(job_id).state in states, lambda: str(store.jobs.get(job_id)))
+            return store.jobs.get(job_id)
+        finally:
+            store.close()
+
+
+def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
+        time.sleep(0.05)
+
+
+class Agent:
+    """Registers, and carries out assignments over the real data plane; its disks are bytes."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.contents = tuple(os.urandom(size) for size in SIZES)
+        self.sent = 0  # chunks
+        disks = tuple(Disk(n, f"/dev/sd{'ab'[n]}", size) for n, size in enumerate(SIZES))
+        self.inventory = Inventory("web1", "Debian", "x86_64", "6.1", BootMode.BIOS, 1, 1 << 30, disks)
+        store = datafolder.open_store(plane.data)
+        _, code = store.codes.create("default", "test")
+        self.source = store.servers.register(Register(code, "a" * 64, self.inventory, "0.1")).id
+        store.close()
+
+    def create_job(self) -> str:
+        store = datafolder.open_store(self.plane.data)
+        spec = JobSpec(self.source, name="job", image_name="golden", data_disks=(DiskSpec(1),))
+        job = store.jobs.create("default", spec, None, "test")
+        store.close()
+        return job.id
+
+    def assignment(self) -> Assignment | None:
+        store = datafolder.open_store(self.plane.data)
+        found = store.servers.assignment(self.source)[1]
+        store.close()
+        return found
+
+    def wait_for_assignment(self) -> Assignment:
+        until(self.assignment, "there is an assignment")
+        found = self.assignment()
+        assert found is not None
+        return found
+
+    def copy(self, assignment: Assignment, most: int | None = None) -> tuple[bytes, ...] | None:
+        """Send what the journals lack, at most `most` chunks; the roots when everything is there."""
+        context = client_context((self.plane.data / "keys" / "ca.crt").read_text())
+        host, _ = host_and_port(self.plane.endpoint)
+        channel = Channel(connect(host, assignment.receiver_port, context, 10), m.Role.AGENT)
+        try:
+            sender = Sender(channel, assignment.ticket, 0)
+            missing = [
+                (volume, number, chunk)
+                for volume, content in enumerate(self.contents)
+                for number, chunk in enumerate(chunks_of(content))
+                if sender.digests(volume, number, 1) == [bytes(32)]
+            ]
+            for volume, number, chunk in missing[:most]:
+                sender.wait_acked(sender.send(volume, number, chunk))
+                self.sent += 1
+            return sender.complete() if most is None else None
+        finally:
+            channel.close()
+
+    def tell(self, assignment: Assignment, roots: tuple[bytes, ...]) -> None:
+        """The result, through the agents' API."""
+        report = RunReport(tuple(root.hex() for root in roots), (), 0, 0, 0, 0.0, 0.0, 1.0)
+        result = Result(assignment.run, assignment.generation, report)
+        ca = (self.plane.data / "keys" / "ca.crt").read_text()
+        client = ControlClient(self.plane.endpoint, ca, f"Bearer {self.source}:{'a' * 64}")
+        try:
+            client.result(result)
+        finally:
+            client.close()
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
