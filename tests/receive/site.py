@@ -59,7 +59,7 @@ class Site:
         self.port = json.loads(self.process.stdout.readline())["port"]
 
     def stop(self, number: int = signal.SIGKILL) -> int:
-        """End the receiver by a signal; its exit status."""
+        """End the receiver by a signal (0: it ends by itself); its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
         status = self.process.wait(30)

@@ -6,13 +6,11 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
-
-import structlog
 
 from rehost.block.durable import write_file
 from rehost.core.errors import DataFolderError, InvalidValueError
 from rehost.receive.admissions import Admissions
+from rehost.receive.log import open_log
 from rehost.receive.parent import die_with_parent
 from rehost.receive.server import Receiver
 from rehost.wire.tls import server_context
@@ -39,8 +37,7 @@ def _receiver(data: Path, listen: str) -> Receiver:
     context = server_context(keys / "server.crt", keys / "server.key")
     admissions = Admissions(data / "replicas", _ticket_key(keys / "ticket.key"), time.time)
     listener = _listen(data, *_address(listen))
-    log = _log(data / "logs")
-    return Receiver(listener, context, admissions, log)
+    return Receiver(listener, context, admissions, open_log(data / "logs" / "receiver.log"))
 
 
 def _ticket_key(path: Path) -> bytes:
@@ -79,18 +76,3 @@ def _listen(data: Path, host: str, port: int) -> socket.socket:
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=64)
-
-
-def _log(folder: Path) -> Any:
-    """JSON lines; this process alone writes the file."""
-    folder.mkdir(exist_ok=True)
-    file = (folder / "receiver.log").open("a", encoding="utf-8")
-    return structlog.wrap_logger(
-        structlog.WriteLogger(file),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
