@@ -65,7 +65,6 @@ def disk(disks: LoopDisks) -> LoopDisk:
 def test_a_write_waits_from_freeze_to_thaw(disk: LoopDisk) -> None:
     assert disk.mount is not None
     with opened(disk) as systems, Freezer(systems, 30.0) as freezer:
-        freezer.sync()
         freezer.freeze()
         write = Write(disk.mount)
         waited = not write.done_within(0.3)

@@ -1,7 +1,8 @@
 """One round over all disks of a run: what has to be looked at, the walk, and what is known afterwards."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rehost.agent.gate import Gate
@@ -14,8 +15,7 @@ from rehost.core import digest
 from rehost.core.errors import SourceReadError
 from rehost.core.extent import Extent, differing, merge
 from rehost.core.round import RoundKind, RoundReport
-from rehost.track.libc import syncfs
-from rehost.track.mounts import FileSystem
+from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
 from rehost.track.used import DiskUse
 
@@ -56,8 +56,7 @@ class Copy:
         self.sources.check()
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
-            for descriptor in systems.values():
-                syncfs(descriptor)
+            sync(systems)
             look = self.look(systems)
         self.tally.begin(kind, number, look.totals)
         self.walk(look.passes)
@@ -73,7 +72,8 @@ class Copy:
         `watched`, by volume, are places in which a change is to be noticed.
         """
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
-        uses = self.sources.use(systems)
+        with self._explained():
+            uses = self.sources.use(systems)
         passes = tuple(
             self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume], watched or {})
             for source in self.sources
@@ -82,16 +82,21 @@ class Copy:
         return Look(passes, uses, suspicions)
 
     def walk(self, passes: Sequence[Pass]) -> None:
-        try:
+        with self._explained():
             self.streams.walk(Round(passes))
-        except SourceReadError as error:
-            raise self.sources.explain(error) from error
 
     def keep(self, look: Look) -> None:
         """The round is durable as a whole: the next one may build on it."""
         for source, walked in zip(self.sources, look.passes, strict=True):
             source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
             self._suspects.complete(source.number)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except SourceReadError as error:
+            raise self.sources.explain(error) from error
 
     def _pass(
         self, source: Source, use: DiskUse, suspicion: Suspicion, watched: Mapping[int, Sequence[Extent]]

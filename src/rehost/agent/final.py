@@ -10,8 +10,7 @@ from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeE
 from rehost.core.extent import Extent, merge
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.freeze import LAUNCHER, Freezer
-from rehost.track.libc import syncfs
-from rehost.track.mounts import FileSystem
+from rehost.track.mounts import FileSystem, sync
 
 _SETTLING = 5  # more passes over what cannot freeze, until two of them agree
 _RAISE = "raise the job's freeze deadline, or move load away from the source for the last round"
@@ -76,7 +75,7 @@ def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     copy.tally.phase = Phase.FREEZING
     began, before = time.monotonic(), copy.tally.whole()
     with copy.sources.systems() as systems, Freezer(systems, plan.deadline, plan.launcher) as freezer:
-        freezer.sync()
+        sync(systems)  # so that the freeze itself has little left to write
         look, settled = _frozen(copy, plan, number, systems, freezer)
     copy.tally.phase = Phase.COMPLETING
     copy.streams.drain()
@@ -98,7 +97,7 @@ def _frozen(
         look = copy.look(systems, _places_of(copy, freezer.unfreezable))
         copy.tally.begin(RoundKind.FINAL, number, look.totals)
         copy.walk(look.passes)
-        settled = _settle(copy, look, [systems[system] for system in freezer.unfreezable])
+        settled = _settle(copy, look, {system: systems[system] for system in freezer.unfreezable})
         plan.while_frozen()
         freezer.thaw()
     except ConnectionLostError as error:
@@ -130,7 +129,7 @@ def _places_of(copy: Copy, systems: frozenset[FileSystem]) -> dict[int, list[Ext
     return found
 
 
-def _settle(copy: Copy, look: Look, descriptors: Sequence[int]) -> bool:
+def _settle(copy: Copy, look: Look, unfreezable: Mapping[FileSystem, int]) -> bool:
     """Read what cannot freeze again until nothing changes; False if it never holds still.
 
     Inside the freeze, as chunks at its edges hold parts of frozen partitions too.
@@ -140,8 +139,7 @@ def _settle(copy: Copy, look: Look, descriptors: Sequence[int]) -> bool:
         if not moving:
             break
         copy.streams.drain()  # the journal is to know the pass before
-        for descriptor in descriptors:
-            syncfs(descriptor)
+        sync(unfreezable)
         for walked in moving:
             walked.view = replace(walked.view, suspects=walked.watched, fresh=False)
             walked.restless = False

@@ -57,7 +57,11 @@ class Source:
         return error
 
     def use_now(self, systems: Mapping[FileSystem, int], page: memoryview) -> DiskUse:
-        return use_of(self.disk, self.device, systems, page)
+        try:
+            return use_of(self.disk, self.device, systems, page)
+        except FileNotFoundError as error:
+            what = f"{error.filename} is gone: {self.disk.path} was repartitioned while it was copied"
+            raise SourceDiskChangedError(what, _AGAIN) from error
 
 
 class Sources:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rehost.core.errors import FreezeError
-from rehost.track.libc import lock_memory, syncfs, unlock_memory
+from rehost.track.libc import lock_memory, unlock_memory
 from rehost.track.mounts import FileSystem
 from rehost.track.watchdog import FITHAW
 
@@ -72,11 +72,6 @@ class Freezer:
                 self.thaw()
         self._unlock()
         self._end()
-
-    def sync(self) -> None:
-        """Write out what is pending, so that the freeze itself has little left to write."""
-        for descriptor in self._descriptors:
-            syncfs(descriptor)
 
     def freeze(self) -> None:
         """All of them or none; those that cannot freeze at all are in `unfreezable` afterwards."""

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehost.core.errors import SourceDiskChangedError
+from rehost.core.errors import SourceDiskChangedError, SourceReadError
+from rehost.track.libc import syncfs
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -77,6 +78,18 @@ def open_on(system: FileSystem) -> int:
         f"the file system mounted on {system.points[0]} cannot be opened",
         "it was unmounted or is hidden by another mount: start the job again, with all file systems in place",
     )
+
+
+def sync(systems: Mapping[FileSystem, int]) -> None:
+    """Write out what file systems hold back; SourceReadError if one cannot."""
+    for system, descriptor in systems.items():
+        try:
+            syncfs(descriptor)
+        except OSError as error:
+            raise SourceReadError(
+                f"{system.points[0]} cannot write what it holds back: {error.strerror}",
+                "check the disk and the file system (dmesg, fsck), then start the job again",
+            ) from error
 
 
 def bottoms(device: int, sys: Path = Path("/sys")) -> frozenset[int]:

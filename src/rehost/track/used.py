@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from rehost.core.errors import SourceReadError
 from rehost.core.extent import Extent, subtract
 from rehost.core.server import Disk, Partition
 from rehost.track.fsmap import free_extents
@@ -42,7 +43,8 @@ def use_of(
     """The present use of a disk.
 
     `systems` are the mounted file systems with a descriptor on each; `first_page` is an aligned buffer of
-    64 KiB, lent. The partition table, gaps and whatever is not understood count as used.
+    64 KiB, lent. The partition table, gaps and whatever is not understood count as used. FileNotFoundError
+    if a partition is gone, SourceReadError if a file system does not answer.
     """
     partitions = tuple(_use(partition, device, systems, first_page) for partition in disk.partitions)
     free = [extent for partition in partitions for extent in partition.free]
@@ -71,7 +73,13 @@ def _use(
 
 
 def _mapped(partition: Partition, system: FileSystem, fd: int, number: int) -> PartitionUse:
-    free = free_extents(fd, number)
+    try:
+        free = free_extents(fd, number)
+    except OSError as error:
+        raise SourceReadError(
+            f"{system.points[0]} does not give its map of used blocks: {error.strerror}",
+            "check the file system (dmesg, fsck), then start the job again",
+        ) from error
     if free is None:
         return PartitionUse(partition, (system,), (), _NOT_TOLD)
     window = Extent(partition.start, partition.end)
