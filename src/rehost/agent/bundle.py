@@ -37,26 +37,26 @@ def build(cache: Path) -> Bundle:
     AgentInstallError when this interpreter lacks something that the agent needs.
     """
     found = parts.collect()
-    name = f"rehost-agent-{platform.machine()}-{_identity(found)[:20]}"
-    path = cache / name
+    name = identity(found)
+    path = cache / f"rehost-agent-{platform.machine()}-{name}"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        durable.write_file(path, _assemble(found, _identity(found)[:20]), 0o755)
+        durable.write_file(path, _assemble(found, name), 0o755)
         _forget_old(cache, path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Bundle(path, digest, path.stat().st_size)
 
 
-def _identity(found: Sequence[Part]) -> str:
-    """A digest over everything that the result depends on: the parts and how they are put together."""
+def identity(found: Sequence[Part]) -> str:
+    """20 hex digits over everything that the result depends on: the parts and how they are put together."""
     total = hashlib.sha256(__version__.encode())
     recipe = [
         Part(path.name, path) for path in [*sorted(_RECIPE.iterdir()), Path(__file__)] if path.is_file()
     ]
     for part in [*found, *recipe]:
         total.update(part.name.encode() + b"\0" + hashlib.sha256(part.source.read_bytes()).digest())
-    return total.hexdigest()
+    return total.hexdigest()[:20]
 
 
 def _forget_old(cache: Path, present: Path) -> None:
@@ -66,20 +66,20 @@ def _forget_old(cache: Path, present: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _assemble(found: Sequence[Part], identity: str) -> bytes:
+def _assemble(found: Sequence[Part], name: str) -> bytes:
     archive = io.BytesIO()
     size = 0
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content, mode in _members(found, identity):
-            entry = tarfile.TarInfo(name)
+        for path, content, mode in _members(found, name):
+            entry = tarfile.TarInfo(path)
             entry.size, entry.mode, entry.mtime = len(content), mode, _TIME
             tar.addfile(entry, io.BytesIO(content))
             size += len(content)
-    return _head(identity, size) + gzip.compress(archive.getvalue(), 9, mtime=0)
+    return _head(name, size) + gzip.compress(archive.getvalue(), 9, mtime=0)
 
 
-def _members(found: Sequence[Part], identity: str) -> Iterator[tuple[str, bytes, int]]:
-    """(name, content, mode); the marker BUNDLE comes last, so that it proves that all was unpacked."""
+def _members(found: Sequence[Part], name: str) -> Iterator[tuple[str, bytes, int]]:
+    """(path, content, mode); the marker BUNDLE comes last, so that it proves that all was unpacked."""
     start = (_RECIPE / "start.sh").read_text()
     yield "bin/python3", start.replace("@MODULE@", "").encode(), 0o755
     yield "bin/rehost-agent", start.replace("@MODULE@", "-m rehost.agent ").encode(), 0o755
@@ -93,7 +93,7 @@ def _members(found: Sequence[Part], identity: str) -> Iterator[tuple[str, bytes,
             yield part.name, elf.trimmed(content), 0o755
         else:
             yield part.name, content, 0o644
-    yield "BUNDLE", identity.encode() + b"\n", 0o644
+    yield "BUNDLE", name.encode() + b"\n", 0o644
 
 
 def _compile(sources: Sequence[Part]) -> dict[str, bytes]:
@@ -126,12 +126,12 @@ def _optimisation(part: Part) -> int:
     return 0 if "/rehost/" in part.name else 2
 
 
-def _head(identity: str, size: int) -> bytes:
+def _head(name: str, size: int) -> bytes:
     text = (_RECIPE / "head.sh").read_text()
     values = {
         "@VERSION@": __version__,
         "@MACHINE@": platform.machine(),
-        "@ID@": identity,
+        "@ID@": name,
         "@SIZE@": str(-(-size // 1_000_000) + 1),
     }
     for mark, value in values.items():

@@ -9,8 +9,10 @@ fail() {
 }
 
 unpack() {
-	tail -c +@SKIP@ "$0" | gzip -dc | (cd "$1" && tar -xf -)
-	[ -f "$1/BUNDLE" ] || fail "cannot unpack into $1: is there room for @SIZE@ MB? Is $0 whole?"
+	tail -c +@SKIP@ "$0" | { gzip -dc || : >"$1/FAILED"; } | (cd "$1" && tar -xf -) || : >"$1/FAILED"
+	if [ -f "$1/FAILED" ] || [ ! -f "$1/BUNDLE" ]; then
+		fail "cannot unpack into $1: is there room for @SIZE@ MB? Is $0 whole?"
+	fi
 }
 
 [ "$(uname -m)" = "@MACHINE@" ] || fail "this file is for @MACHINE@, this server is $(uname -m)"
