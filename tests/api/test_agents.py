@@ -175,7 +175,7 @@ def test_a_poll_is_held_until_its_time_is_over(agent: Agent, world: World, sourc
 
 
 def test_a_change_in_this_process_wakes_the_poll(agent: Agent, world: World, source: str) -> None:
-    object.__setattr__(world.services.wakeups, "_tick", 1000.0)  # the ticker must not be what delivers
+    world.services.wakeups._tick = 1000.0  # the ticker must not be what delivers
     poll = waiting_poll(agent, world, source)
     world.store.servers.assign(source, ASSIGNMENT)
     world.services.wakeups.wake(source)

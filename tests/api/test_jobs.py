@@ -148,6 +148,7 @@ REFUSALS = [
     ({"RunOnce": "False", "Frequency": "12", "MaxNumberOfImageToKeep": "2"}, "UnsupportedRunOnce", "RunOnce"),
     ({"MaxNumberOfImageToKeep": "11"}, "InvalidMaxNumberOfImageToKeep.ValueNotSupported", "1 to 10"),
     ({"LicenseType": "PAID"}, "InvalidLicenseType.ValueNotSupported", "BYOL"),
+    ({"Disks__System__Size": "40"}, "UnsupportedDisksSystemSize", "SystemDiskSize"),
     ({"JobType": "1"}, "UnsupportedJobType", "JobType"),
     ({"ClientToken": "x" * 65}, "InvalidClientToken.Malformed", "64 ASCII"),
     ({"ClientToken": "é"}, "InvalidClientToken.Malformed", "ASCII"),
@@ -317,6 +318,7 @@ def test_filters_and_paging(world: World) -> None:
     pages = [found(PageNumber=str(n), PageSize="2") for n in (1, 2, 3)]
     assert [len(page) for page in pages] == [2, 1, 0]
     assert pages[0] | pages[1] == set(jobs)
+    assert call(world, "DescribeReplicationJobs", Tag__1__Key="k")[1]["Code"] == "UnsupportedTagKey"
     reply = call(world, "DescribeReplicationJobs", PageNumber="3", PageSize="2")[1]
     assert (reply["PageNumber"], reply["PageSize"], reply["TotalCount"]) == (3, 2, 3)
     assert (

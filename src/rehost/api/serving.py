@@ -1,16 +1,30 @@
 """The HTTP server around the application, with the limits that the API needs."""
 
+import asyncio
 import socket
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rehost.api.rpc import MAX_QUERY
 from rehost.api.wakeups import Wakeups
 
 _HEADERS = 64 << 10  # bytes beside the request line
 _GRACE = 5  # seconds for requests under way at the end
+
+
+class Connection(H11Protocol):
+    """One client's connection."""
+
+    def shutdown(self) -> None:
+        """An idle TLS connection is cut: a goodbye would wait for clients that keep it for later and do not
+        read it, and the server's end with it."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
 
 class Server(uvicorn.Server):
@@ -23,6 +37,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._wakeups.close()
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.transport.abort()
+        await asyncio.sleep(0)  # lets the loop close them
 
 
 def server(
@@ -34,7 +52,7 @@ def server(
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         lifespan="off",
         ws="none",
         log_config=None,

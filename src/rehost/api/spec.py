@@ -109,6 +109,16 @@ class Structs(Parameter):
     most: int = field(default=20, kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Later(Parameter):
+    """One that this version does not carry out: refused when it is given, never ignored.
+
+    A filter that is ignored would list, and let a script delete, what it should not.
+    """
+
+    instead: str = ""
+
+
 def choices(*names: str) -> Mapping[str, str]:
     """Values that are told apart without case and reported as they are spelled here."""
     return {name.lower(): name for name in names}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from rehost.api import errors, times
-from rehost.api.spec import Action, Number, Parameter, Structs, Text, Texts, Time, Truth
+from rehost.api.spec import Action, Later, Number, Parameter, Structs, Text, Texts, Time, Truth
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INDEX = re.compile(r"[1-9][0-9]{0,17}")
@@ -94,6 +94,9 @@ def _read(parameter: Parameter, entries: Entries, name: str) -> tuple[Any, bool]
         case Texts():
             texts = _texts(parameter, entries, name)
             return texts, bool(texts)
+        case Later():
+            _refuse_later(parameter, entries, name)
+            return None, False
     _refuse_index(entries, name)
     text = entries.get("")
     if text:
@@ -186,6 +189,14 @@ def _indexed(entries: Entries, name: str, most: int) -> dict[int, dict[str, str]
             raise errors.too_many(name, most, f"{name}.{index}")
         items.setdefault(int(index), {})[member] = value
     return dict(sorted(items.items()))
+
+
+def _refuse_later(parameter: Later, entries: Entries, name: str) -> None:
+    for rest, value in entries.items():
+        if value:
+            raise errors.not_yet(
+                f"{name}.{rest}".rstrip("."), value, "the parameter is not built", parameter.instead
+            )
 
 
 def _refuse_index(entries: Entries, name: str) -> None:

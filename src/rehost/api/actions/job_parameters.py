@@ -10,6 +10,7 @@ from rehost.api.spec import (
     TAG_KEY,
     TAG_VALUE,
     TOKEN,
+    Later,
     Number,
     Rule,
     Structs,
@@ -82,6 +83,7 @@ CREATE = (
     Text("LaunchTemplateVersion", "The launch template's version."),
     Text("ResourceGroupId", "The job's resource group."),
     Number("JobType", "0: the migration of a server.", least=0, most=3, default=0),
+    Later("Disks", "The target's disks, by path.", "Use SystemDiskSize, SystemDiskPart and DataDisk."),
 )  # fmt: skip
 
 DESCRIBE = (
@@ -94,6 +96,7 @@ DESCRIBE = (
     Text("BusinessStatus", "Its business status.", choices=choices(*(b.value for b in Business if b.value))),
     Text("ResourceGroupId", "Its resource group."),
     Number("JobType", "Its type.", least=0, most=3),
+    Later("Tag", "Jobs with these tags.", "Filter the reply by its Tags."),
 )
 
 

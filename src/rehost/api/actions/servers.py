@@ -5,7 +5,7 @@ import msgspec
 from rehost.api import errors
 from rehost.api.actions import paging
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Text, Texts, Truth, Wrapped, choices
+from rehost.api.spec import Action, Field, Kind, Later, Text, Texts, Truth, Wrapped, choices
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
 from rehost.core.job import Status
@@ -171,6 +171,10 @@ ACTIONS = (
             Text("JobId", "The source server of a replication job."),
             Text("State", "Its state.", choices=choices(*(state.value for state in ServerState))),
             Text("Name", "Its name."),
+            Later("Tag", "Source servers with these tags.", "Filter by SourceId, JobId, State or Name."),
+            Later("WorkgroupId", "Those of a workgroup.", "Filter by SourceId, JobId, State or Name."),
+            Later("ResourceGroupId", "Those of a resource group.", "Filter by SourceId, State or Name."),
+            Later("RelatedJobType", "By the type of their jobs.", "Filter by SourceId, State or Name."),
             *paging.PARAMETERS,
         ),
         describe,

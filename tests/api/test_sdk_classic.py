@@ -1,0 +1,184 @@
+"""The unmodified classic SDK (aliyun-python-sdk-smc) against a running server: V1 signatures."""
+
+import json
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    # Its bundled urllib3 has escapes that newer Pythons warn of when they compile it.
+    warnings.simplefilter("ignore")
+    from aliyunsdkcore.acs_exception.exceptions import ServerException
+    from aliyunsdkcore.auth.composer import rpc_signature_composer
+    from aliyunsdkcore.client import AcsClient
+    from aliyunsdkcore.request import CommonRequest
+    from aliyunsdksmc.request.v20190601.CreateReplicationJobRequest import CreateReplicationJobRequest
+    from aliyunsdksmc.request.v20190601.DeleteReplicationJobRequest import DeleteReplicationJobRequest
+    from aliyunsdksmc.request.v20190601.DeleteSourceServerRequest import DeleteSourceServerRequest
+    from aliyunsdksmc.request.v20190601.DescribeReplicationJobsRequest import DescribeReplicationJobsRequest
+    from aliyunsdksmc.request.v20190601.DescribeSourceServersRequest import DescribeSourceServersRequest
+    from aliyunsdksmc.request.v20190601.StartReplicationJobRequest import StartReplicationJobRequest
+
+from rehost.core.server import GIB
+from rehost.store.keys import KeyStatus
+from tests.api.world import Certificates, World
+
+pytestmark = [
+    # Its bundled urllib3 uses what the ssl module is about to drop.
+    pytest.mark.filterwarnings(
+        r"ignore:ssl\.(PROTOCOL_TLS|match_hostname\(\)) is deprecated:DeprecationWarning"
+    ),
+    # From Python 3.12 on.
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:aliyunsdkcore"),
+]
+
+
+class Classic:
+    """Calls by the SDK, over HTTP or over HTTPS with a private CA."""
+
+    def __init__(self, world: World, port: int, certificates: Certificates | None) -> None:
+        self.secret, self.key, self.port, self.certificates = (
+            world.key.secret,
+            world.key.id,
+            port,
+            certificates,
+        )
+
+    def __call__(self, request: Any, method: str = "POST") -> dict[str, Any]:
+        with self.client(request, method) as client:
+            return dict(json.loads(client.do_action_with_exception(request)))
+
+    @contextmanager
+    def client(self, request: Any, method: str = "POST") -> Iterator[Any]:
+        verify = str(self.certificates.ca) if self.certificates else None
+        client = AcsClient(
+            self.key, self.secret, "cn-hangzhou", port=self.port, verify=verify, auto_retry=False
+        )
+        request.set_endpoint("127.0.0.1")
+        request.set_protocol_type("https" if self.certificates else "http")
+        request.set_method(method)
+        try:
+            yield client
+        finally:
+            client.session.close()
+
+    def refusal(self, request: Any) -> ServerException:
+        with pytest.raises(ServerException) as raised:
+            self(request)
+        return raised.value
+
+
+@pytest.fixture(params=["http", "https"])
+def classic(request: pytest.FixtureRequest, world: World, certificates: Certificates) -> Classic:
+    tls = request.param == "https"
+    port = request.getfixturevalue("tls_port" if tls else "port")
+    return Classic(world, port, certificates if tls else None)
+
+
+def asked(kind: Any, **parameters: Any) -> Any:
+    request = kind()
+    for name, value in parameters.items():
+        getattr(request, f"set_{name}")(value)
+    return request
+
+
+def test_a_migrations_life(classic: Classic, world: World) -> None:
+    source = world.source()
+    server = classic(asked(DescribeSourceServersRequest, SourceIds=[source.id], PageSize=5))
+    assert server["SourceServers"]["SourceServer"][0]["State"] == "Available"
+    part = {"Device": "1_0", "SizeBytes": 29 * GIB, "Block": True}
+    created = classic(
+        asked(
+            CreateReplicationJobRequest, SourceId=source.id, SystemDiskSize=80, Name="迁移_1",
+            ClientToken="t", RunOnce=True, LicenseType="",
+            ReplicationParameters='{"bandwidth_limit":0,"checksum":true}',
+            DataDisks=[{"Index": 1, "Size": 40, "Part": [part]}],
+            Tags=[{"Key": "a*b", "Value": ""}],
+        )
+    )  # fmt: skip
+    job = created["JobId"]
+    for method in ("POST", "GET"):
+        found = classic(asked(DescribeReplicationJobsRequest, JobIds=[job]), method)
+        shown = found["ReplicationJobs"]["ReplicationJob"][0]
+        assert (shown["Name"], shown["SystemDiskSize"], shown["Status"]) == ("迁移_1", 80, "Ready")
+    classic(asked(StartReplicationJobRequest, JobId=job))
+    assert world.store.jobs.get(job).state.status == "Running"
+    refused = classic.refusal(asked(DeleteReplicationJobRequest, JobId=job))
+    assert (refused.get_http_status(), refused.get_error_code()) == (400, "ReplicationJob.InvalidStatus")
+    refused = classic.refusal(asked(DeleteSourceServerRequest, SourceId=source.id, Force=True))
+    assert refused.get_error_code() == "SourceServer.WithRunningReplicationJob"
+
+
+def test_deleting(classic: Classic, world: World) -> None:
+    source = world.source()
+    job = classic(asked(CreateReplicationJobRequest, SourceId=source.id))["JobId"]
+    refused = classic.refusal(asked(DeleteSourceServerRequest, SourceId=source.id))
+    assert refused.get_error_code() == "ReplicationJob.Related"
+    assert classic(asked(DeleteReplicationJobRequest, JobId=job)).keys() == {"RequestId"}
+    assert classic(asked(DeleteSourceServerRequest, SourceId=source.id, Force=True)).keys() == {"RequestId"}
+
+
+def test_refusals(classic: Classic, world: World) -> None:
+    refused = classic.refusal(asked(StartReplicationJobRequest))
+    assert (refused.get_http_status(), refused.get_error_code()) == (400, "MissingJobId")
+    refused = classic.refusal(asked(CreateReplicationJobRequest, SourceId="s-1", SystemDiskSize=5))
+    assert refused.get_error_code() == "InvalidSystemDiskSize.ValueNotSupported"
+    assert "SystemDiskSize" in refused.get_error_msg()
+    refused = classic.refusal(asked(CreateReplicationJobRequest, SourceId="s-1"))
+    assert (refused.get_http_status(), refused.get_error_code()) == (404, "InvalidSourceId.NotFound")
+    assert refused.get_request_id()
+
+
+def test_wrong_secret(classic: Classic) -> None:
+    """The SDK compares the string to sign in the message with its own, and says what it makes of it."""
+    classic.secret = "wrong"
+    refused = classic.refusal(asked(DescribeSourceServersRequest))
+    assert (refused.get_http_status(), refused.get_error_code()) == (400, "InvalidAccessKeySecret")
+
+
+def test_unknown_and_disabled_key(classic: Classic, world: World) -> None:
+    known = classic.key
+    classic.key = "LTAIunknown"
+    refused = classic.refusal(asked(DescribeSourceServersRequest))
+    assert (refused.get_http_status(), refused.get_error_code()) == (404, "InvalidAccessKeyId.NotFound")
+    classic.key = known
+    world.store.keys.set_status(known, KeyStatus.INACTIVE)
+    assert (
+        classic.refusal(asked(DescribeSourceServersRequest)).get_error_code() == "InvalidAccessKeyId.Inactive"
+    )
+
+
+def test_expired_time(classic: Classic, world: World) -> None:
+    world.clock.ahead = 3600
+    assert classic.refusal(asked(DescribeSourceServersRequest)).get_error_code() == "InvalidTimeStamp.Expired"
+
+
+def test_reused_nonce(classic: Classic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc_signature_composer.helper, "get_uuid", lambda: "the-same")
+    classic(asked(DescribeSourceServersRequest))
+    assert classic.refusal(asked(DescribeSourceServersRequest)).get_error_code() == "SignatureNonceUsed"
+
+
+@pytest.mark.filterwarnings(r"ignore:implementation_of_do_action\(\) method is deprecated:DeprecationWarning")
+def test_xml(classic: Classic, world: World) -> None:
+    world.source()
+    request = asked(DescribeSourceServersRequest)
+    request.set_accept_format("XML")
+    with classic.client(request) as client:
+        status, _, body = client.get_response(request)
+    root = ElementTree.fromstring(body)
+    assert (status, root.tag) == (200, "DescribeSourceServersResponse")
+    assert root.findtext("SourceServers/SourceServer/Name") == "web1"
+
+
+def test_common_request_with_parameters_in_the_body(classic: Classic, world: World) -> None:
+    source = world.source()
+    request = CommonRequest(domain="127.0.0.1", version="2019-06-01", action_name="CreateReplicationJob")
+    request.add_body_params("SourceId", source.id)
+    request.add_body_params("Name", "a_name")
+    request.add_query_param("RegionId", "cn-hangzhou")
+    assert classic(request)["JobId"].startswith("j-")

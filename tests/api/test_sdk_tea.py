@@ -1,0 +1,144 @@
+"""The unmodified Tea SDK (alibabacloud-smc20190601) against a running server, with both signatures."""
+
+import asyncio
+import warnings
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of what it imports
+    from alibabacloud_smc20190601 import models
+    from alibabacloud_smc20190601.client import Client
+    from alibabacloud_tea_openapi.models import Config
+    from alibabacloud_tea_util.models import RuntimeOptions
+    from Tea.exceptions import TeaException
+
+from rehost.core.server import GIB
+from rehost.store.keys import KeyStatus
+from tests.api.world import Certificates, World
+
+V3, V1 = None, "v2"  # the SDK's names of the signatures
+
+
+class Tea:
+    """Calls by the SDK, over HTTP or over HTTPS with a private CA."""
+
+    def __init__(
+        self, world: World, port: int, certificates: Certificates | None, signature: str | None
+    ) -> None:
+        self.key, self.secret, self.port, self.signature = world.key.id, world.key.secret, port, signature
+        self.certificates = certificates
+
+    def client(self) -> Any:
+        return Client(
+            Config(
+                access_key_id=self.key, access_key_secret=self.secret, endpoint=f"127.0.0.1:{self.port}",
+                protocol="https" if self.certificates else "http", signature_algorithm=self.signature,
+            )
+        )  # fmt: skip
+
+    def options(self) -> Any:
+        return RuntimeOptions(ca=str(self.certificates.ca) if self.certificates else None)
+
+    def __call__(self, method: str, request: Any) -> Any:
+        return getattr(self.client(), f"{method}_with_options")(request, self.options()).body
+
+    def refusal(self, method: str, request: Any) -> Any:
+        with pytest.raises(TeaException) as raised:
+            self(method, request)
+        return raised.value
+
+
+@pytest.fixture(params=[("http", V3), ("http", V1), ("https", V3), ("https", V1)], ids=str)
+def tea(request: pytest.FixtureRequest, world: World, certificates: Certificates) -> Tea:
+    scheme, signature = request.param
+    tls = scheme == "https"
+    port = request.getfixturevalue("tls_port" if tls else "port")
+    return Tea(world, port, certificates if tls else None, signature)
+
+
+def test_a_migrations_life(tea: Tea, world: World) -> None:
+    source = world.source()
+    servers = tea("describe_source_servers", models.DescribeSourceServersRequest(source_id=[source.id]))
+    server = servers.source_servers.source_server[0]
+    assert (server.state, server.system_disk_size, servers.total_count) == ("Available", 25, 1)
+    assert [part.device for part in server.system_disk_parts.system_disk_part] == ["0_0", "0_1"]
+    assert server.data_disks.data_disk[0].parts.part[0].path == "/home/data"
+    part = models.CreateReplicationJobRequestDataDiskPart(device="1_0", size_bytes=29 * GIB, block=True)
+    disk = models.CreateReplicationJobRequestDataDisk(index=1, size=40, part=[part])
+    tags = [models.CreateReplicationJobRequestTag(key="k *()!'/:", value="")]
+    job = tea(
+        "create_replication_job",
+        models.CreateReplicationJobRequest(
+            region_id="cn-hangzhou", source_id=source.id, system_disk_size=80, name="迁移_1",
+            data_disk=[disk], client_token="t", run_once=True, tag=tags, license_type="",
+        ),
+    ).job_id  # fmt: skip
+    found = tea("describe_replication_jobs", models.DescribeReplicationJobsRequest(job_id=[job]))
+    shown = found.replication_jobs.replication_job[0]
+    assert (shown.name, shown.status, shown.system_disk_size) == ("迁移_1", "Ready", 80)
+    assert shown.data_disks.data_disk[0].parts.part[0].size_bytes == 29 * GIB
+    assert shown.tags.tag[0].key == "k *()!'/:"
+    assert tea("start_replication_job", models.StartReplicationJobRequest(job_id=job)).request_id
+    assert world.store.jobs.get(job).state.status == "Running"
+    refused = tea.refusal("delete_replication_job", models.DeleteReplicationJobRequest(job_id=job))
+    assert (refused.code, refused.statusCode) == ("ReplicationJob.InvalidStatus", 400)
+    refused = tea.refusal(
+        "delete_source_server", models.DeleteSourceServerRequest(source_id=source.id, force=True)
+    )
+    assert refused.code == "SourceServer.WithRunningReplicationJob"
+
+
+def test_deleting(tea: Tea, world: World) -> None:
+    source = world.source()
+    request = models.CreateReplicationJobRequest(region_id="local", source_id=source.id)
+    job = tea("create_replication_job", request).job_id
+    refused = tea.refusal("delete_source_server", models.DeleteSourceServerRequest(source_id=source.id))
+    assert refused.code == "ReplicationJob.Related"
+    assert tea("delete_replication_job", models.DeleteReplicationJobRequest(job_id=job)).request_id
+    force = models.DeleteSourceServerRequest(source_id=source.id, force=True)
+    assert tea("delete_source_server", force).request_id
+
+
+def test_async(tea: Tea, world: World) -> None:
+    source = world.source()
+    request = models.DescribeSourceServersRequest(name=source.name)
+
+    async def ask() -> Any:
+        return await tea.client().describe_source_servers_with_options_async(request, tea.options())
+
+    assert asyncio.run(ask()).body.source_servers.source_server[0].source_id == source.id
+
+
+def test_refusals(tea: Tea) -> None:
+    refused = tea.refusal("start_replication_job", models.StartReplicationJobRequest())
+    assert (refused.code, refused.statusCode) == ("MissingJobId", 400)
+    request = models.CreateReplicationJobRequest(region_id="local", source_id="s-1", system_disk_size=5)
+    refused = tea.refusal("create_replication_job", request)
+    assert refused.code == "InvalidSystemDiskSize.ValueNotSupported"
+    assert "SystemDiskSize" in refused.message
+    request = models.CreateReplicationJobRequest(region_id="local", source_id="s-1")
+    refused = tea.refusal("create_replication_job", request)
+    assert (refused.code, refused.statusCode) == ("InvalidSourceId.NotFound", 404)
+
+
+def test_wrong_secret(tea: Tea) -> None:
+    tea.secret = "wrong"
+    refused = tea.refusal("describe_source_servers", models.DescribeSourceServersRequest())
+    assert (refused.code, refused.statusCode) == ("SignatureDoesNotMatch", 400)
+
+
+def test_unknown_and_disabled_key(tea: Tea, world: World) -> None:
+    known, request = tea.key, models.DescribeSourceServersRequest()
+    tea.key = "LTAIunknown"
+    assert tea.refusal("describe_source_servers", request).code == "InvalidAccessKeyId.NotFound"
+    tea.key = known
+    world.store.keys.set_status(known, KeyStatus.INACTIVE)
+    assert tea.refusal("describe_source_servers", request).code == "InvalidAccessKeyId.Inactive"
+
+
+def test_expired_time(tea: Tea, world: World) -> None:
+    world.clock.ahead = 3600
+    refused = tea.refusal("describe_source_servers", models.DescribeSourceServersRequest())
+    assert refused.code == "InvalidTimeStamp.Expired"
