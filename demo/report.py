@@ -1,6 +1,6 @@
 """The demo's last page: what was done, what it cost, what proves it, and what to type next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,8 @@ def _copy(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "read", bytes_text(run.read)
     yield "sent", bytes_text(run.sent)
     for each in run.rounds:
-        words = (
-            f"read {bytes_text(each.read)}, changed {bytes_text(each.changed)}, sent {bytes_text(each.sent)}"
-        )
+        sizes = (each.read, "read"), (each.changed, "changed"), (each.sent, "sent")
+        words = ", ".join(f"{bytes_text(size)} {what}" for size, what in sizes)
         yield f"round {each.number}, {each.kind}", f"{each.seconds:.1f} s: {words}"
     yield "file systems frozen for", f"{run.freeze_seconds:.3f} s"
 
@@ -54,17 +53,16 @@ def _proof(outcome: Outcome) -> Iterator[tuple[str, str]]:
     proof, boot = outcome.proof, outcome.boot
     yield "image", f"login prompt after {_login(boot):.0f} s on virtio hardware without a network"
     if boot.guest is not None:
-        yield "its system", f"{boot.guest.system}; {', '.join(boot.guest.addresses)}"
+        yield "its system", f"{boot.guest.system}; {', '.join(_ipv4(boot.guest.addresses))}"
     yield "its data disk", "every file has the source's checksum"
     yield "its recorder", f"runs, and went on with {proof.written_by_image} records of its own"
     yield "records in the image", f"the first {proof.copied} of the source's, none missing, none torn"
-    yield (
-        "source",
-        (
-            f"never stopped: {proof.after_freeze} records since, its pause at the freeze {proof.pause:.2f} s"
-            f" (usually {proof.usual_pause:.2f} s)"
-        ),
-    )
+    yield "source", f"never stopped: {proof.after_freeze} records since the freeze, none missing"
+    yield "wait at the freeze", f"{proof.pause:.2f} s for one write (usually {proof.usual_pause:.2f} s)"
+
+
+def _ipv4(addresses: Sequence[str]) -> list[str]:
+    return [address for address in addresses if ":" not in address]
 
 
 def _login(boot: BootEvidence) -> float:

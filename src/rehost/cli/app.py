@@ -57,6 +57,7 @@ app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
 app.add_typer(image.app, name="image")
+app.add_typer(image.app, name="image")
 app.add_typer(key.app, name="key")
 app.command(hidden=True)(receive)
 

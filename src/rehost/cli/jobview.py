@@ -62,7 +62,7 @@ def _detail(info: Mapping[str, Any]) -> str:
 
 
 def _disk_table(disks: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for title in ("disk", "", "done", "of", "read", "sent", "rate", "ETA"):
         table.add_column(title, justify="left" if title in ("disk", "") else "right", no_wrap=True)
     for disk in disks:
@@ -72,7 +72,7 @@ def _disk_table(disks: list[Mapping[str, Any]]) -> Table:
 
 def _disk_row(disk: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield str(disk["disk"])
-    yield ProgressBar(total=max(disk["total"], 1), completed=disk["done"], width=24)
+    yield ProgressBar(total=max(disk["total"], 1), completed=disk["done"], width=10)
     for name in ("done", "total", "read", "sent"):
         yield bytes_text(disk[name])
     yield f"{bytes_text(disk['rate'])}/s"
