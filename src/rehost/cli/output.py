@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -33,11 +33,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 
 def stdout() -> Console:
     """A console on the present stdout (looked up each time: tests and pipes replace it)."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 def stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    """As wide as the terminal; a pipe has no width, and its lines stay whole for whoever searches them."""
+    terminal = stream.isatty()
+    return Console(file=stream, highlight=False, soft_wrap=not terminal, width=None if terminal else 1000)
 
 
 def print_json(value: object) -> None:
@@ -46,12 +52,12 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; columns whose title ends in `>` are aligned to the right."""
+    """A table; columns whose title ends in `>` are aligned to the right. The first column, the id, stays
+    whole on narrow terminals too: it is what people copy."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(
-            title.rstrip(">"), justify="right" if title.endswith(">") else "left", overflow="fold"
-        )
+    for number, title in enumerate(columns):
+        side: JustifyMethod = "right" if title.endswith(">") else "left"
+        table.add_column(title.rstrip(">"), justify=side, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     stdout().print(table)
