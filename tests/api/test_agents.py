@@ -30,7 +30,7 @@ from rehost.core.round import RoundKind
 from rehost.store.servers import SourceServer
 from rehost.store.store import Store
 from tests.api.signed import call
-from tests.api.world import ACCOUNT, INVENTORY, World
+from tests.api.world import ACCOUNT, INVENTORY, World, serving_on
 
 ASSIGNMENT = Assignment(
     "r-1", "j-1", 1, "ticket", "", 4433, (AssignmentVolume(0, "/dev/sda", 1 << 30, 1 << 18),)
@@ -199,8 +199,6 @@ def test_a_deleted_source_ends_its_poll(agent: Agent, world: World, source: str)
 
 
 def test_a_poll_in_flight_does_not_hold_up_the_servers_end(world: World) -> None:
-    from tests.api.world import serving_on
-
     server = world.source()
     with serving_on(world.services) as port:
         poll = waiting_poll(Agent(world, port, server), world, server.id)
