@@ -75,6 +75,7 @@ def _initrd(read: Callable[[str], bytes], folder: str) -> bytes:
     entries = [
         cpio.file("init", recipe.INIT.encode(), 0o755),
         cpio.file("bin/busybox", read("bin/busybox"), 0o755),
+        *(cpio.symlink(f"bin/{name}", "busybox") for name in recipe.COMMANDS),
         cpio.file("modules/order", names.encode()),
         *drivers,
     ]

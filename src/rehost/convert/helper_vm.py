@@ -3,14 +3,13 @@
 Whatever has to mount a guest's file systems happens in it, so that the host needs neither root nor drivers.
 """
 
-import io
 import json
-import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from rehost.convert import job_tar
 from rehost.convert.helper_build import HelperVm, Progress
 from rehost.core.errors import ConversionError
 from rehost.machine import serial
@@ -19,10 +18,9 @@ from rehost.machine.qemu import Channel, Disk, Kernel, Machine
 
 MEMORY = 768  # MiB: an initramfs of 100 MB is held twice, e2fsck of a large file system needs the rest
 DEADLINE = 900.0  # seconds for a job; under emulation it takes half a minute
-CMDLINE = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on"
+CMDLINE = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on cryptomgr.notests"
 LOG_NAME = "helper-vm.log"  # the console
 RESULT_PORT = "org.rehost.result"
-GUEST_CODE = Path(__file__).parent / "guest"
 
 
 def run(
@@ -46,7 +44,7 @@ def run(
     log.unlink(missing_ok=True)
     answers.write_bytes(b"")
     with tar.open("wb") as output:
-        _write_job(output, job, files)
+        job_tar.write(output, job, files)
     machine = _machine(vm, disks, tar, log, answers)
     try:
         with start(machine, accelerator) as running:
@@ -73,19 +71,6 @@ def _machine(vm: HelperVm, disks: Mapping[str, Path], tar: Path, log: Path, answ
         channels=(Channel(RESULT_PORT, answers),),
         reboots=False,
     )
-
-
-def _write_job(output: IO[bytes], job: Mapping[str, Any], files: Sequence[Path]) -> None:
-    with tarfile.open(fileobj=output, mode="w") as tar:
-        for source in sorted(GUEST_CODE.iterdir()):
-            if source.suffix in (".py", ".sh"):
-                tar.add(source, f"guest/{source.name}")
-        for path in files:
-            tar.add(path, f"files/{path.name}")
-        content = json.dumps(job).encode()
-        entry = tarfile.TarInfo("job.json")
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
 
 
 def _watch(running: Callable[[], bool], answers: Path, deadline: float, progress: Progress) -> bool:

@@ -1,30 +1,28 @@
 """Debian packages for guests, fetched once per release into the cache."""
 
-import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from rehost.convert import recipe
 from rehost.convert.cache import built_once
 from rehost.convert.guest.guestagent import NAME
-from rehost.convert.guest.packages import Package
+from rehost.convert.guest.packages import Package, beyond
 from rehost.core.errors import ConversionError
 from rehost.machine.programs import find
 
-CODENAMES = {
-    "11": "bullseye",
-    "12": "bookworm",
-    "13": "trixie",
-}  # releases with a keyring on a Debian 12 host
-_FORMAT = "${Package}\t${Version}\t${Pre-Depends}\t${Depends}\t${Provides}\n"
+CODENAMES = {"11": "bullseye", "12": "bookworm", "13": "trixie"}  # releases that Debian 12 has the keys of
+FORMAT = 1  # of the cached folder; a change fetches again
+_INDEX = "packages.json"
+_FIELDS = ("Package", "Version", "Pre-Depends", "Depends", "Provides", "Essential")
 
 
 @dataclass(frozen=True, slots=True)
 class PackageSet:
-    """The guest agent with all that it needs, down to the C library."""
+    """The guest agent with what a guest may lack of what it needs."""
 
     codename: str
     folder: Path
@@ -42,13 +40,27 @@ def codename_of(platform: str, version: str) -> str | None:
 
 def guest_agent(codename: str, cache: Path) -> PackageSet:
     """The packages from the cache, fetched if they are not there; ConversionError when that fails."""
-    folder = built_once(cache / "guest-packages" / codename, lambda folder: _fetch(codename, folder))
-    return PackageSet(codename, folder, tuple(_described(sorted(folder.glob("*.deb")))))
+    folder = built_once(
+        cache / "guest-packages" / f"{codename}.{FORMAT}", lambda folder: _fetch(codename, folder)
+    )
+    packages = msgspec.json.decode((folder / _INDEX).read_bytes(), type=tuple[Package, ...])
+    return PackageSet(codename, folder, packages)
 
 
 def _fetch(codename: str, folder: Path) -> None:
+    archives = folder / "archives"
+    _download(codename, folder)
+    fields = {file: _fields(file) for file in sorted(archives.glob("*.deb"))}
+    essential = [values["Package"] for values in fields.values() if values["Essential"] == "yes"]
+    kept = beyond(essential, [_package(file, values) for file, values in fields.items()])
+    for package in kept:
+        _store_plain(archives / package.file, folder / package.file)
+    shutil.rmtree(archives)
+    (folder / _INDEX).write_bytes(msgspec.json.format(msgspec.json.encode([asdict(p) for p in kept])))
+
+
+def _download(codename: str, folder: Path) -> None:
     """mmdebstrap's variant `extract` resolves and downloads without installing; its root is thrown away."""
-    fetched = folder / "archives"
     argv = [
         *(str(find("mmdebstrap")), "--quiet", "--variant=extract", "--format=null", f"--include={NAME}"),
         f"--extract-hook=copy-out /var/cache/apt/archives {folder}",
@@ -58,17 +70,35 @@ def _fetch(codename: str, folder: Path) -> None:
     if done.returncode:
         text = done.stderr.decode(errors="replace").strip()[-500:]
         raise ConversionError(f"no packages for {codename}: mmdebstrap ended with {done.returncode}: {text}")
-    for package in fetched.glob("*.deb"):
-        package.rename(folder / package.name)
-    shutil.rmtree(fetched)
 
 
-def _described(files: Sequence[Path]) -> list[Package]:
-    return [_describe(file) for file in files]
-
-
-def _describe(file: Path) -> Package:
-    argv = [str(find("dpkg-deb")), "--show", f"--showformat={_FORMAT}", str(file)]
+def _fields(file: Path) -> dict[str, str]:
+    wanted = "".join(f"${{{name}}}\\t" for name in _FIELDS)
+    argv = [str(find("dpkg-deb")), "--show", f"--showformat={wanted}", str(file)]
     text = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
-    name, version, before, depends, provides = re.sub(r"\n ", " ", text).rstrip("\n").split("\t")
-    return Package(name, version, file.name, ", ".join(filter(None, [before, depends])), provides)
+    return dict(zip(_FIELDS, text.split("\t"), strict=False))
+
+
+def _package(file: Path, values: dict[str, str]) -> Package:
+    depends = ", ".join(filter(None, [values["Pre-Depends"], values["Depends"]]))
+    return Package(values["Package"], values["Version"], file.name, depends, values["Provides"])
+
+
+def _store_plain(source: Path, target: Path) -> None:
+    """The same package with nothing compressed: an emulated guest would take seconds to unpack xz."""
+    members = {"debian-binary": b"2.0\n"}
+    for member, option in (("control.tar", "--ctrl-tarfile"), ("data.tar", "--fsys-tarfile")):
+        argv = [str(find("dpkg-deb")), option, str(source)]
+        members[member] = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, check=True
+        ).stdout
+    target.write_bytes(ar(members))
+
+
+def ar(members: dict[str, bytes]) -> bytes:
+    """An archive as `ar` writes it and dpkg reads it: headers of 60 bytes, data padded to even length."""
+    parts = [b"!<arch>\n"]
+    for name, data in members.items():
+        parts += [f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()]
+        parts += [data, b"\n" * (len(data) % 2)]
+    return b"".join(parts)

@@ -45,18 +45,28 @@ INITRD_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "squashfs")
 COMPRESSION = ("-comp", "lz4")  # reading it costs the least where every instruction is emulated
 MIRROR = os.environ.get("REHOST_DEBIAN_MIRROR", "")  # empty: what mmdebstrap takes by itself
 
+COMMANDS = (
+    "basename",
+    "cat",
+    "dirname",
+    "insmod",
+    "mkdir",
+    "mount",
+    "reboot",
+    "switch_root",
+    "tar",
+)  # of busybox
 INIT = """#!/bin/busybox sh
 # The helper VM's first process: load drivers, mount the root, unpack the job, hand over.
-fail() { echo "helper VM: $*"; /bin/busybox reboot -f; }
+fail() { echo "helper VM: $*"; reboot -f; }
 find_disk() {
     for file in /sys/block/vd*/serial; do
         if [ "$(cat "$file")" = "$1" ]; then echo "/dev/$(basename "$(dirname "$file")")"; fi
     done
 }
-/bin/busybox mkdir -p /proc /sys /dev /root
-/bin/busybox mount -t proc proc /proc
-/bin/busybox --install -s /bin
 export PATH=/bin
+mkdir -p /proc /sys /dev /root
+mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 while read -r module; do insmod "/modules/$module" || fail "no $module"; done </modules/order
@@ -72,5 +82,5 @@ exec switch_root /root /bin/busybox sh /run/job/guest/start.sh
 
 def identity() -> str:
     """16 hex digits that stand for everything above."""
-    values = (SUITE, PACKAGES, VARIANT, LEFT_OUT, HOOKS, INITRD_MODULES, COMPRESSION, INIT)
+    values = (SUITE, PACKAGES, VARIANT, LEFT_OUT, HOOKS, INITRD_MODULES, COMPRESSION, COMMANDS, INIT)
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]

@@ -65,6 +65,19 @@ def missing(wanted: str, at_hand: Sequence[Package], present: Installed) -> list
     return list(chosen.values())
 
 
+def beyond(essential: Iterable[str], at_hand: Sequence[Package]) -> list[Package]:
+    """The packages that a guest may lack: all but the essential ones and what these need."""
+    by_name = {package.name: package for package in at_hand}
+    everywhere, todo = set[str](), list(essential)
+    while todo:
+        name = todo.pop()
+        if name not in everywhere:
+            everywhere.add(name)
+            depends = by_name[name].depends if name in by_name else ""
+            todo += [alternative for group in _groups(depends) for alternative in group]
+    return [package for package in at_hand if package.name not in everywhere]
+
+
 def _groups(relations: str) -> list[list[str]]:
     """`a (>= 1), b:any | c` -> [[a], [b, c]]"""
     groups = [
