@@ -1,5 +1,7 @@
 """Extents against sets of bytes: what each function means, said the slow way."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def places(extents: list[Extent]) -> set[int]:
 
 def assert_merged(extents: list[Extent]) -> None:
     """Sorted, and not even touching."""
-    for before, after in zip(extents, extents[1:], strict=False):
+    for before, after in pairwise(extents):
         assert before.end < after.start
 
 

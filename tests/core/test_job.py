@@ -71,7 +71,7 @@ def test_every_state_can_come_to_an_end(state: JobState) -> None:
 
 
 def test_every_state_is_reached_from_ready() -> None:
-    assert {after for after in TRANSITIONS.values()} | {JobState.READY} == set(JobState)
+    assert set(TRANSITIONS.values()) | {JobState.READY} == set(JobState)
 
 
 @pytest.mark.parametrize("state", JobState)

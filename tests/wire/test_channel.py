@@ -1,6 +1,7 @@
 """Channels over real TLS between two threads."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -121,6 +122,17 @@ def test_the_end_of_the_stream_is_a_lost_connection(ends: Pair) -> None:
     ends[1].close()
     with pytest.raises(ConnectionLostError, match="connects again"):
         ends[0].receive(10)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_to_fail_towards_a_peer_that_is_gone_is_no_error(ends: Pair, reset: bool) -> None:
+    agent, receiver = ends
+    if reset:
+        agent._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    agent.close()
+    with pytest.raises(ConnectionLostError):
+        receiver.receive(10)
+    receiver.fail(VolumeFullError("full", "make room"))
 
 
 def test_a_peer_that_takes_nothing_is_lost(ends: Pair) -> None:

@@ -125,8 +125,8 @@ class Channel:
     def _linger(self) -> None:
         """To close with bytes unread would reset the connection and could take the reason away."""
         deadline = time.monotonic() + LINGER
-        socket.socket.shutdown(self._sock, socket.SHUT_WR)
-        with suppress(OSError):
+        with suppress(OSError):  # the peer is gone already
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)
             while (left := deadline - time.monotonic()) > 0 and self._ready(select.POLLIN, left):
                 if not socket.socket.recv(self._sock, 1 << 16):
                     return

@@ -1,0 +1,5 @@
+"""What `make bench` runs."""
+
+from bench.dataplane import main
+
+main()
