@@ -95,6 +95,27 @@ def test_a_partitioned_disk_and_a_data_disk(disks: LoopDisks, tmp_path: Path) ->
             assert (copy / "file").read_bytes() == b"content" * 10_000
 
 
+def test_a_partition_that_someone_holds_is_compared(disks: LoopDisks, tmp_path: Path) -> None:
+    disk = partitioned(disks)
+    holder = os.open(f"{disk.path}p3", os.O_RDONLY | os.O_EXCL)  # as LVM, md or ZFS do
+    try:
+        with lab(tmp_path, disk) as site:
+            report = site.carry_out()
+    finally:
+        os.close(holder)
+    assert [c.way for c in report.consistency] == ["unmounted", "swap-header", "compared"]
+    assert "holds the partition" in report.consistency[2].reason
+
+
+def test_a_disk_whose_end_is_no_whole_chunk_or_page(disks: LoopDisks, tmp_path: Path) -> None:
+    disk = disks.make(10 * MIB + 4096 + 512)
+    noise(disk.path, 10 * MIB - 1000, 1000 + 4096 + 512)
+    with lab(tmp_path, disk) as site:
+        report = site.carry_out()
+        assert site.replica().read_bytes() == disk.image.read_bytes()
+        assert report.roots == (root_of(disk.image.read_bytes()).hex(),)
+
+
 def test_what_is_deleted_becomes_zero_in_the_replica(disks: LoopDisks, tmp_path: Path) -> None:
     disk = disks.make(60 * MIB, "ext4")
     assert disk.mount is not None

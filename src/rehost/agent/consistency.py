@@ -23,9 +23,10 @@ def _way(use: PartitionUse, final: Final) -> tuple[str, str]:
     if not use.systems:
         if use.reading == "swap-header":
             return "swap-header", "swap space: only its header is copied"
-        return "unmounted", f"not mounted; {use.reading}"
-    names = ", ".join(map(_name, use.systems))
-    if not final.unfreezable.intersection(use.systems):
+        if not use.held:
+            return "unmounted", f"not mounted; {use.reading}"
+    names = ", ".join(map(_name, use.systems)) or "what holds the partition (no file system mounted here)"
+    if not use.held and not final.unfreezable.intersection(use.systems):
         return "frozen", f"{names} frozen for {final.seconds:.2f} s; {use.reading}"
     if final.settled:
         return "compared", f"{names} cannot freeze; two passes over it were equal; {use.reading}"

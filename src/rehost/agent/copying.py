@@ -64,18 +64,13 @@ class Copy:
         self.keep(look)
         return report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
 
-    def look(
-        self, systems: Mapping[FileSystem, int], watched: Mapping[int, Sequence[Extent]] | None = None
-    ) -> Look:
-        """What may differ now. The marks of the write tracking come before the maps, and these before reads.
-
-        `watched`, by volume, are places in which a change is to be noticed.
-        """
+    def look(self, systems: Mapping[FileSystem, int]) -> Look:
+        """What may differ now. The write tracking's marks come before the maps, and these before the reads."""
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
         with self._explained():
             uses = self.sources.use(systems)
         passes = tuple(
-            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume], watched or {})
+            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume])
             for source in self.sources
         )
         self._fresh = frozenset()
@@ -98,13 +93,11 @@ class Copy:
         except SourceReadError as error:
             raise self.sources.explain(error) from error
 
-    def _pass(
-        self, source: Source, use: DiskUse, suspicion: Suspicion, watched: Mapping[int, Sequence[Extent]]
-    ) -> Pass:
+    def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion) -> Pass:
         volume = source.volume
         suspects = _suspects(suspicion, source.use, use)
         view = View(volume, use.used, suspects, fresh=volume.volume in self._fresh)
-        return Pass(view, source.device, list(source.nodes), watched.get(volume.volume, ()))
+        return Pass(view, source.device, list(source.nodes))
 
 
 def roots_of(look: Look) -> tuple[bytes, ...]:

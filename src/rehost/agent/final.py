@@ -91,13 +91,17 @@ def _frozen(
     """From freeze to thaw. Nothing in here may wait for anything that a frozen file system holds up."""
     copy.streams.set_strict(True)
     copy.gate.freeze(plan.deadline)
+    began = time.monotonic()
     try:
         freezer.freeze()
         _check_mounts(copy, systems)
-        look = copy.look(systems, _places_of(copy, freezer.unfreezable))
+        look = copy.look(systems)
+        _watch(copy, look, freezer.unfreezable)
         copy.tally.begin(RoundKind.FINAL, number, look.totals)
         copy.walk(look.passes)
-        settled = _settle(copy, look, {system: systems[system] for system in freezer.unfreezable})
+        # Another pass takes no longer than the first one: begun by then, it ends before the deadline.
+        until = began + plan.deadline / 2
+        settled = _settle(copy, look, {system: systems[system] for system in freezer.unfreezable}, until)
         plan.while_frozen()
         freezer.thaw()
     except ConnectionLostError as error:
@@ -111,32 +115,31 @@ def _frozen(
 
 
 def _check_mounts(copy: Copy, systems: Mapping[FileSystem, int]) -> None:
-    if copy.sources.mounted() != list(systems):
+    if {system.device for system in copy.sources.mounted()} != {system.device for system in systems}:
         raise FreezeError(
             "a file system was mounted or unmounted just before the freeze",
             "leave the mounts of the source as they are for the last round",
         )
 
 
-def _places_of(copy: Copy, systems: frozenset[FileSystem]) -> dict[int, list[Extent]]:
-    """Where, by volume, these file systems lie."""
-    numbers = frozenset().union(*(system.below for system in systems))
-    found: dict[int, list[Extent]] = {}
-    for source in copy.sources:
-        places = [Extent(p.start, p.start + p.size) for p in source.places if p.number in numbers]
-        whole = [Extent(0, source.volume.size)] if source.number in numbers else []
-        found[source.volume.volume] = merge([*places, *whole])
-    return found
+def _watch(copy: Copy, look: Look, unfreezable: frozenset[FileSystem]) -> None:
+    """Notice changes where something is in use that does not hold still."""
+    for source, walked in zip(copy.sources, look.passes, strict=True):
+        walked.watched = merge(
+            Extent(use.partition.start, use.partition.end)
+            for use in look.uses[source.volume.volume].partitions
+            if use.held or unfreezable.intersection(use.systems)
+        )
 
 
-def _settle(copy: Copy, look: Look, unfreezable: Mapping[FileSystem, int]) -> bool:
-    """Read what cannot freeze again until nothing changes; False if it never holds still.
+def _settle(copy: Copy, look: Look, unfreezable: Mapping[FileSystem, int], until: float) -> bool:
+    """Read what cannot freeze again until nothing changes; False if it does not hold still in time.
 
     Inside the freeze, as chunks at its edges hold parts of frozen partitions too.
     """
     for _ in range(_SETTLING):
         moving = [walked for walked in look.passes if walked.restless]
-        if not moving:
+        if not moving or time.monotonic() > until:
             break
         copy.streams.drain()  # the journal is to know the pass before
         sync(unfreezable)

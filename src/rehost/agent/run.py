@@ -26,7 +26,7 @@ from rehost.core.round import RoundKind, RoundLimits, RoundReport, next_round
 from rehost.core.server import Inventory
 from rehost.track.freeze import LAUNCHER
 from rehost.track.suspects import IdleDisks, Suspects
-from rehost.wire.messages import VERSION, Hello
+from rehost.wire.messages import MAX_STREAMS, VERSION, Hello
 from rehost.wire.payload import Packer
 from rehost.wire.tls import connect
 
@@ -74,7 +74,7 @@ def carry_out(
     limit = Limit(assignment.options.bandwidth_limit)
     walkers = [
         _walker(assignment, number, context, limit, tally, gate, settings.patience)
-        for number in range(assignment.options.streams)
+        for number in range(min(max(assignment.options.streams, 1), MAX_STREAMS))
     ]
     with (
         open_sources(assignment, inventory, settings.open_device) as sources,

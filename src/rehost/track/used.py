@@ -1,5 +1,6 @@
 """Which bytes of a disk have to be copied (all but what is proven free), and how each partition is read."""
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class PartitionUse:
     systems: tuple[FileSystem, ...]  # what is mounted from it, itself or through LVM, md and the like
     free: tuple[Extent, ...]  # bytes from the disk's beginning
     reading: str  # how it is read and why, for people
+    held: bool = False  # in use by something that is no mounted file system known here, so it cannot freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,18 @@ def _use(
         return _mapped(partition, direct, systems[direct], number)
     if partition.filesystem == "swap" and not on_it:
         return _swap(partition, device, first_page)
-    return PartitionUse(partition, on_it, (), "read whole")
+    return PartitionUse(partition, on_it, (), "read whole", held=not on_it and _held(partition.path))
+
+
+def _held(path: str) -> bool:
+    """Whether someone has the device for itself: LVM, md, ZFS, a mount in another namespace."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise
+    return False
 
 
 def _mapped(partition: Partition, system: FileSystem, fd: int, number: int) -> PartitionUse:
