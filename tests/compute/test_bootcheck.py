@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from demo import source_machine
 from rehost.compute import picture
 from rehost.compute.driver import ImageState, mac_of
 from rehost.compute.local import LocalDriver, examine
+from rehost.compute.local.images import Base, Images
 from rehost.core.errors import BootCheckError
 from tests.compute.replicas import sealed
 from tests.compute.tinyguest import TinyGuest
@@ -167,6 +170,48 @@ def test_a_guest_that_hangs_runs_out_of_time(local: LocalDriver, tiny: TinyGuest
         local.boot_check("m-1", deadline=15)
 
 
+def test_a_server_that_was_not_converted(local: LocalDriver, cache: Path, tmp_path: Path) -> None:
+    """The negative control of all conversions: its initramfs knows SATA only, its fstab says /dev/sda1."""
+    replica = tmp_path / "data/replicas/j-1"
+    replica.mkdir(parents=True)
+    source = source_machine.build(cache).system_disk
+    (replica / "disk-0.raw").symlink_to(source)
+    images = Images(tmp_path / "data/images")
+    base = Base(0, replica / "disk-0.raw", source.stat().st_size)
+    images.create(images.describe("m-1", "j-1", "shop", "", ""), [base], {})
+    with pytest.raises(BootCheckError, match="initramfs: root device missing"):
+        local.boot_check("m-1")
+
+
+def test_a_check_that_is_killed_leaves_no_machine_and_can_be_done_again(
+    guest: LocalDriver, tmp_path: Path
+) -> None:
+    script = (
+        f"from rehost.compute.local import *; LocalDriver(Path({str(tmp_path / 'data')!r})).boot_check('m-1')"
+    )
+    with subprocess.Popen([sys.executable, "-c", f"from pathlib import Path; {script}"]) as process:
+        firmware = guest.image("m-1").boot_folder / "firmware.log"
+        assert _soon(lambda: firmware.exists() and firmware.stat().st_size)
+        machines = _machines_on(tmp_path)
+        process.kill()
+    assert machines
+    assert _soon(lambda: not _machines_on(tmp_path))
+    assert guest.boot_check("m-1").verdict.ok
+
+
+def _machines_on(folder: Path) -> list[Path]:
+    """QEMU processes with a disk below the folder."""
+    return [place for place in Path("/proc").glob("[0-9]*") if _runs_on(place, folder)]
+
+
+def _runs_on(place: Path, folder: Path) -> bool:
+    try:
+        words = (place / "cmdline").read_bytes()
+    except OSError:  # it ended
+        return False
+    return b"qemu-system" in words.partition(b"\0")[0] and str(folder).encode() in words
+
+
 def _milestones(local: LocalDriver) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = verdict_of(local)["verdict"]["milestones"]
     return found
@@ -178,5 +223,5 @@ def _addresses() -> list[str]:
     return ["10.0.2.2", *[address for address in listed if "." in address][:1]]
 
 
-def _soon(condition: Callable[[], object], tries: int = 100) -> bool:
+def _soon(condition: Callable[[], object], tries: int = 400) -> bool:
     return any(condition() or threading.Event().wait(0.05) for _ in range(tries))

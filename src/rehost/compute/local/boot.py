@@ -55,7 +55,7 @@ def machine(image: Image, options: BootOptions) -> Machine:
         name=image.id,
         memory=options.memory,
         cpus=options.cpus,
-        disks=tuple(Disk(disk.path, "qcow2", throwaway=True) for disk in image.disks),
+        disks=tuple(Disk(disk.path, "qcow2", throwaway=True, cache="unsafe") for disk in image.disks),
         guest_agent=True,
         screen=True,
         extra=(*_network(image.mac, options), *_console(options), *_vnc(options)),

@@ -63,7 +63,7 @@ def _machine(image: Image) -> Machine:
         name=image.id,
         memory=MEMORY,
         cpus=CPUS,
-        disks=tuple(Disk(disk.path, "qcow2", throwaway=True) for disk in image.disks),
+        disks=tuple(Disk(disk.path, "qcow2", throwaway=True, cache="unsafe") for disk in image.disks),
         nics=(Nic(image.mac, restrict=True),),
         serial=image.boot_folder / SERIAL_LOG,
         guest_agent=True,

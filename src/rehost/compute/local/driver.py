@@ -17,7 +17,7 @@ from rehost.compute.driver import (
     ImageState,
     VolumeSpec,
 )
-from rehost.compute.local import bootcheck, export
+from rehost.compute.local import bootcheck, export, folders
 from rehost.compute.local.images import Images
 from rehost.compute.local.replicas import Replicas
 from rehost.core.errors import VolumeError
@@ -81,6 +81,8 @@ class LocalDriver:
         return bootcheck.evidence_of(self._images.get(image_id))
 
     def finish_image(self, image_id: str) -> Image:
+        for disk in self._images.get(image_id).disks:
+            folders.sync(disk.path)  # ready means that it is so after a power cut
         return self._images.change(image_id, ImageState.READY)
 
     def fail_image(self, image_id: str, why: str) -> None:
