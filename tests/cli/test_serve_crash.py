@@ -9,7 +9,7 @@ import pytest
 
 from rehost.cli import datafolder
 from rehost.core.job import Event, JobState
-from tests.cli.serving import POINTS, SIZES, Agent, ControlPlane, until
+from tests.cli.serving import MORE_POINTS, POINTS, SIZES, Agent, ControlPlane, until
 from tests.receive.site import CHUNK
 
 CHUNKS = sum(size // CHUNK for size in SIZES)
@@ -22,7 +22,9 @@ def plane(tmp_path: Path, cache: Path) -> Iterator[ControlPlane]:
     made.close()
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [*POINTS, *(pytest.param(point, marks=pytest.mark.lab) for point in MORE_POINTS)]
+)
 def test_a_run_goes_on_after_a_kill(plane: ControlPlane, point: str) -> None:
     plane.start(point)
     agent = Agent(plane)

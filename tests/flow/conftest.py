@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,3 @@ def world(tmp_path: Path) -> Iterator[World]:
     opened = World(tmp_path)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def engine_log(tmp_path: Path) -> Callable[[], list[str]]:
-    return lambda: (tmp_path / "log").read_text().split() if (tmp_path / "log").exists() else []

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rehost.compute.driver import ImageState
-from rehost.core.agentapi import DiskProgress, Heartbeat, Phase, Progress
+from rehost.core.agentapi import DiskProgress, Heartbeat, Phase, Progress, Result
 from rehost.core.errors import (
     BootCheckError,
     ConversionError,
@@ -15,13 +15,13 @@ from rehost.core.errors import (
     RunningJobError,
     VolumeFullError,
 )
-from rehost.core.job import JobState
+from rehost.core.job import Event, JobState
 from rehost.core.round import RoundKind
 from rehost.flow.engine import WorkflowState
 from rehost.flow.run import workflow_id
 from rehost.store import images
 from rehost.store.runs import RunType
-from tests.flow.world import INVENTORY, ROOTS, World
+from tests.flow.world import INVENTORY, REPORT, ROOTS, World
 
 
 def test_a_run_goes_from_start_to_image(world: World) -> None:
@@ -210,8 +210,6 @@ def test_a_deleted_source_takes_its_jobs_along(world: World) -> None:
 
 
 def test_upkeep_starts_what_a_crash_kept_from_starting(world: World) -> None:
-    from rehost.core.job import Event
-
     job_id = world.job(world.register()).id
     world.store.runs.begin(job_id, Event.START, RunType.MANUAL, "tester")
     world.upkeep.tick()
@@ -219,9 +217,6 @@ def test_upkeep_starts_what_a_crash_kept_from_starting(world: World) -> None:
 
 
 def test_upkeep_sends_a_signal_that_got_lost(world: World) -> None:
-    from rehost.core.agentapi import Result
-    from tests.flow.world import REPORT
-
     source, job_id, run = world.started()
     assert world.store.runs.record_result(source, Result(run, 1, REPORT))
     world.upkeep.tick()
@@ -296,6 +291,29 @@ def test_steps_can_be_repeated_at_any_time(world: World) -> None:
         world.driver.images(),
         world.store.servers.assignment(source),
     )
+
+
+def test_a_step_whose_record_was_lost_is_done_once(world: World) -> None:
+    """What a crash between a step's last write and the engine's record of it leaves behind."""
+    source = world.register()
+    job_id = world.job(source).id
+    run = world.store.runs.begin(job_id, Event.START, RunType.MANUAL, "tester").id
+    assert [world.steps.sync(run, 1), world.steps.clean(run, 1)] == ["over", "over"]
+    assert world.steps.prepare(run, 1) == "next"
+    assigned = world.store.servers.assignment(source)
+    assert world.steps.prepare(run, 1) == "next"
+    assert world.store.servers.assignment(source) == assigned
+    assert world.steps.sync(run, 1) == "wait"
+    assert world.store.runs.record_result(source, Result(run, 1, REPORT))
+    assert [world.steps.sync(run, 1), world.steps.sync(run, 1)] == ["next", "next"]
+    for _ in range(2):  # the whole of processing may come again, up to its last write
+        assert [world.steps.build(run, 1), world.steps.check(run, 1)] == ["next", "next"]
+    assert [world.steps.finish(run, 1), world.steps.finish(run, 1)] == ["next", "next"]
+    assert world.steps.build(run, 1) == "next"
+    assert len(world.converter.calls) == 2
+    assert world.steps.clean(run, 1) == "next"
+    what = [event.what for event in world.store.events.of(job_id)]
+    assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]
 
 
 def test_roots_arrive_at_the_seal_in_order(world: World) -> None:

@@ -1,0 +1,204 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rehost.flow.dbos_engine import DbosEngine
+from rehost.flow.engine import Context, InterruptedByStopError, WorkflowState
+
+SECONDS = 60.0
+
+
+class Steps:
+    """Workflows that write down what they do."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.changed = threading.Condition()
+        self.release = threading.Event()
+        self.release.set()
+        self.failure: Exception | None = None
+        self.at_once = self.most_at_once = 0
+
+    def note(self, what: str) -> str:
+        with self.changed:
+            self.done.append(what)
+            self.changed.notify_all()
+        return what
+
+    def wait_for(self, what: str) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: what in self.done, SECONDS), self.done
+
+    async def listening(self, context: Context, name: str) -> None:
+        await context.step("begin", lambda: self.note(f"{name} begins"))
+        while not await context.receive(SECONDS):
+            self.note(f"{name} heard nothing")
+        await context.step("end", lambda: self.note(f"{name} ends"))
+
+    async def heavy(self, context: Context, name: str) -> None:
+        await context.step("work", lambda: self._work(name), heavy=True)
+
+    async def held(self, context: Context) -> None:
+        await context.step("hold", self._hold)
+        await context.step("after", lambda: self.note("after"))
+
+    def _work(self, name: str) -> str:
+        with self.changed:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        self.release.wait(0.2)
+        with self.changed:
+            self.at_once -= 1
+        return self.note(f"{name} worked")
+
+    def _hold(self) -> str:
+        self.note("holding")
+        self.release.wait(SECONDS)
+        if self.failure is not None:
+            raise self.failure
+        return self.note("held")
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, steps: Steps) -> Iterator[Callable[[], DbosEngine]]:
+    engines: list[DbosEngine] = []
+
+    def act() -> DbosEngine:
+        workflows = {"listening": steps.listening, "heavy": steps.heavy, "held": steps.held}
+        engines.append(DbosEngine(tmp_path / "dbos.db", workflows))
+        return engines[-1]
+
+    yield act
+    engines[-1].close()
+
+
+def _until_ended(engine: DbosEngine, workflow_id: str) -> None:
+    while engine.state(workflow_id) is not WorkflowState.ENDED:
+        threading.Event().wait(0.05)
+
+
+def test_a_signal_wakes_a_workflow(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    engine = opened()
+    assert engine.state("w") is WorkflowState.UNKNOWN
+    engine.start("listening", "w", "a")
+    steps.wait_for("a begins")
+    assert engine.state("w") is WorkflowState.ACTIVE
+    engine.signal("w")
+    _until_ended(engine, "w")
+    assert steps.done == ["a begins", "a ends"]
+
+
+def test_a_signal_before_the_wait_is_not_lost(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    engine = opened()
+    engine.start("listening", "w", "a")
+    engine.signal("w")
+    _until_ended(engine, "w")
+    assert steps.done == ["a begins", "a ends"]
+
+
+def test_signals_to_nobody_are_without_effect(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    engine = opened()
+    engine.signal("nobody")
+    engine.start("listening", "w", "a")
+    engine.signal("w")
+    _until_ended(engine, "w")
+    engine.signal("w")
+
+
+def test_an_id_is_started_once(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    engine = opened()
+    for name in ("a", "b"):
+        engine.start("listening", "w", name)
+    engine.signal("w")
+    _until_ended(engine, "w")
+    engine.start("listening", "w", "c")
+    assert steps.done == ["a begins", "a ends"]
+
+
+def test_heavy_steps_come_one_at_a_time(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    steps.release.clear()
+    engine = opened()
+    for number in range(4):
+        engine.start("heavy", f"w{number}", str(number))
+    for number in range(4):
+        _until_ended(engine, f"w{number}")
+    assert sorted(steps.done) == [f"{number} worked" for number in range(4)]
+    assert steps.most_at_once == 1
+
+
+def test_a_step_that_gives_up_at_the_stop_is_done_again(
+    opened: Callable[[], DbosEngine], steps: Steps
+) -> None:
+    steps.release.clear()
+    steps.failure = InterruptedByStopError()
+    engine = opened()
+    engine.start("held", "w")
+    steps.wait_for("holding")
+    assert engine.busy
+    steps.release.set()
+    while engine.busy:
+        threading.Event().wait(0.05)
+    engine.close()
+    steps.failure = None
+    again = opened()
+    _until_ended(again, "w")
+    assert steps.done == ["holding", "holding", "held", "after"]
+
+
+def test_a_closed_engine_goes_on_where_it_was(opened: Callable[[], DbosEngine], steps: Steps) -> None:
+    engine = opened()
+    engine.start("listening", "w", "a")
+    steps.wait_for("a begins")
+    engine.close()
+    engine = opened()
+    engine.signal("w")
+    _until_ended(engine, "w")
+    assert steps.done == ["a begins", "a ends"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from rehost.flow.dbos_engine import DbosEngine
+
+log = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+def note(what):
+    os.write(log, (what + "\\n").encode())
+    return what
+
+def second():
+    note("second")
+    if sys.argv[3] == "die":
+        os.kill(os.getpid(), 9)
+    return "second"
+
+async def workflow(context):
+    await context.step("first", lambda: note("first"))
+    await context.step("second", second)
+    await context.step("third", lambda: note("third"))
+
+engine = DbosEngine(Path(sys.argv[1]), {"w": workflow})
+engine.start("w", "id")
+while engine.state("id").name != "ENDED":
+    pass
+engine.close()
+"""
+
+
+def test_a_killed_process_leaves_a_workflow_that_goes_on(tmp_path: Path) -> None:
+    for how in ("die", "die", "live"):
+        command = [sys.executable, "-W", "error", "-c", KILLED, tmp_path / "dbos.db", tmp_path / "log", how]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == (0 if how == "live" else -9), ended.stderr
+        assert ended.stderr == ""
+    assert (tmp_path / "log").read_text().split() == ["first", "second", "second", "second", "third"]
