@@ -1,0 +1,54 @@
+import json
+
+import pytest
+from rich.console import Console
+
+from rehost.cli import jobview
+
+DISKS = [
+    {
+        "disk": 0,
+        "total": 4 << 20,
+        "done": 1 << 20,
+        "read": 2 << 20,
+        "sent": 512 << 10,
+        "rate": 1024.0,
+        "eta": 70,
+    },
+    {"disk": 1, "total": 0, "done": 0, "read": 0, "sent": 0, "rate": 0.0, "eta": None},
+]
+
+
+def picture(job: jobview.Job, width: int = 80) -> str:
+    console = Console(width=width, color_system=None, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        console.print(jobview.live(job))
+    return captured.get()
+
+
+def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
+    info = {"phase": "copying", "round": 2, "kind": "delta", "disks": DISKS}
+    job = {"Status": "Running", "BusinessStatus": "Syncing", "Progress": 41.6, "StatusInfo": json.dumps(info)}
+    lines = picture(job).splitlines()
+    assert lines[0].split() == ["Running/Syncing", "42", "%", "copying", "round", "2", "(delta)"]
+    assert "…" not in "".join(lines)
+    for word in ("1.0 MiB", "4.0 MiB", "2.0 MiB", "512.0 KiB", "1.0 KiB/s", "1:10"):
+        assert word in lines[2]
+    assert lines[3].split()[-1] == "-"
+
+
+def test_a_job_without_disks_is_one_line() -> None:
+    job = {"Status": "Running", "BusinessStatus": "Processing", "StatusInfo": '{"phase":"boot check"}'}
+    assert picture(job).split() == ["Running/Processing", "0", "%", "boot", "check"]
+
+
+def test_a_failure_says_what_happened_and_what_to_do() -> None:
+    info = '{"error_code":"TargetDisk.Full","error_msg":"no room","advice":"make room"}'
+    job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
+    assert jobview.failure(job) == "TargetDisk.Full: no room\nmake room"
+    assert jobview.failure({"Status": "Finished"}) == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
+def test_durations(seconds: float | None, text: str) -> None:
+    assert jobview.seconds_text(seconds) == text
