@@ -30,6 +30,7 @@ def data(tmp_path: Path) -> Path:
     driver.create_image("m-2", "j-1", "db")
     driver.image("m-1").boot_folder.mkdir()
     bootcheck._write(driver.image("m-1").boot_folder, EVIDENCE)
+    driver.record_conversion("m-1", {"changes": [{"path": "/etc/fstab", "reason": "names"}], "notes": ["n"]})
     driver.finish_image("m-1")
     driver.fail_image("m-2", "did not boot")
     return tmp_path / "data"
@@ -59,7 +60,15 @@ def test_list_for_programs(data: Path) -> None:
 
 def test_show_says_what_the_boot_check_saw(data: Path) -> None:
     shown = rehost(data, "show", "m-1").stdout
-    for text in ("the shop", "login 41.0 s", "kvm", "broken.service", "/ /dev/vda1 ext4", "192.0.2.10/24"):
+    for text in (
+        "the shop",
+        "/etc/fstab: names",
+        "login 41.0 s",
+        "kvm",
+        "broken.service",
+        "/ /dev/vda1 ext4",
+        "192.0.2.10/24",
+    ):
         assert text in shown
     assert "screen.png" in shown.replace("\n", "")
     assert "did not boot" in rehost(data, "show", "m-2").stdout
@@ -68,6 +77,7 @@ def test_show_says_what_the_boot_check_saw(data: Path) -> None:
 def test_show_for_programs(data: Path) -> None:
     shown = json.loads(rehost(data, "show", "m-1", "--json").stdout)
     assert shown["boot_check"]["guest"]["addresses"] == ["eth0 192.0.2.10/24"]
+    assert shown["conversion"]["changes"][0]["path"] == "/etc/fstab"
     assert Path(shown["folder"]).is_dir()
 
 
@@ -86,7 +96,7 @@ def test_a_folder_that_is_none_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_export_prints_the_files_and_nothing_else(data: Path, tmp_path: Path) -> None:
-    result = rehost(data, "export", "m-1", "--format", "vmdk", "--output", str(tmp_path / "out"))
+    result = rehost(data, "export", "m-1", "--format", "vmdk", "--to", str(tmp_path / "out"))
     assert result.exit_code == 0
     files = [Path(line) for line in result.stdout.splitlines()]
     assert files == [tmp_path / "out/m-1-disk-0.vmdk", tmp_path / "out/m-1-disk-1.vmdk"]
@@ -97,7 +107,7 @@ def test_export_prints_the_files_and_nothing_else(data: Path, tmp_path: Path) ->
 
 
 def test_export_for_programs(data: Path, tmp_path: Path) -> None:
-    result = rehost(data, "export", "m-1", "--format", "raw", "--output", str(tmp_path), "--json")
+    result = rehost(data, "export", "m-1", "--format", "raw", "--to", str(tmp_path), "--json")
     assert json.loads(result.stdout) == [
         {"volume": 0, "path": str(tmp_path / "m-1-disk-0.raw"), "format": "raw", "size": CHUNK},
         {"volume": 1, "path": str(tmp_path / "m-1-disk-1.raw"), "format": "raw", "size": 4096},

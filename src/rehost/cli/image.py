@@ -5,7 +5,7 @@ import socket
 import sys
 from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rehost.cli import imageview
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table, stderr
-from rehost.compute.driver import ExportFormat, Image
+from rehost.compute.driver import BootEvidence, ExportFormat, Image
 from rehost.compute.local import LocalDriver
 from rehost.compute.local.boot import BootOptions, boot
 from rehost.core.errors import DataFolderError, InvalidValueError, MachineError
@@ -27,23 +27,24 @@ def list_images(data: Data = DATA, as_json: Json = False) -> None:
     """List the images, oldest first."""
     with errors_shown(as_json):
         driver = _driver(data)
-        found = [(image, driver.boot_evidence(image.id)) for image in driver.images()]
+        found = [_look(driver, image) for image in driver.images()]
     if as_json:
         print_json([imageview.as_json(*each) for each in found])
         return
-    print_table(imageview.COLUMNS, (imageview.row(*each) for each in found))
+    rows = (imageview.row(image, evidence) for image, _, evidence in found)
+    print_table(imageview.COLUMNS, rows)
 
 
 @app.command()
 def show(image_id: ImageId, data: Data = DATA, as_json: Json = False) -> None:
-    """Show an image: its disks, what its boot check saw, and where the evidence is."""
+    """Show an image: what the conversion changed, how it booted, and where the evidence is."""
     with errors_shown(as_json):
         driver = _driver(data)
-        image, evidence = driver.image(image_id), driver.boot_evidence(image_id)
+        found = _look(driver, driver.image(image_id))
     if as_json:
-        print_json(imageview.as_json(image, evidence))
+        print_json(imageview.as_json(*found))
         return
-    print_fields(imageview.fields(image, evidence))
+    print_fields(imageview.fields(*found))
 
 
 @app.command()
@@ -57,8 +58,8 @@ def export(
             " clouds that import it; vmdk is streamOptimized, as in an OVA.",
         ),
     ] = ExportFormat.QCOW2,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for one file per disk.", file_okay=False)
+    to: Annotated[
+        Path, typer.Option(help="The folder for the files, one per disk; made if need be.", file_okay=False)
     ] = Path("."),
     data: Data = DATA,
     as_json: Json = False,
@@ -68,7 +69,7 @@ def export(
         driver = _driver(data)
         disks = driver.image(image_id).disks
         with _Bars(quiet=as_json) as bars:
-            files = driver.export_image(image_id, form, output, bars.show)
+            files = driver.export_image(image_id, form, to, bars.show)
     written = [
         {"volume": disk.volume, "path": file.resolve(), "format": form, "size": disk.size}
         for disk, file in zip(disks, files, strict=True)
@@ -151,6 +152,10 @@ def _driver(data: Path) -> LocalDriver:
     if not (data / "images").is_dir():
         raise DataFolderError(f"{data} is no data folder with images", "correct --data")
     return LocalDriver(data)
+
+
+def _look(driver: LocalDriver, image: Image) -> tuple[Image, dict[str, Any] | None, BootEvidence | None]:
+    return image, driver.conversion(image.id), driver.boot_evidence(image.id)
 
 
 def _tell(image: Image, options: BootOptions, pid: int, as_json: bool) -> None:

@@ -17,7 +17,9 @@ def row(image: Image, evidence: BootEvidence | None) -> tuple[object, ...]:
     return image.id, image.name, image.state, times.write(image.created), disks, _verdict(evidence), image.job
 
 
-def fields(image: Image, evidence: BootEvidence | None) -> dict[str, object]:
+def fields(
+    image: Image, conversion: dict[str, Any] | None, evidence: BootEvidence | None
+) -> dict[str, object]:
     """What `rehost image show` prints, in its order."""
     shown: dict[str, object] = {
         "id": image.id,
@@ -33,20 +35,28 @@ def fields(image: Image, evidence: BootEvidence | None) -> dict[str, object]:
     for disk in image.disks:
         own = bytes_text(disk.path.stat().st_blocks * 512)
         shown[f"disk {disk.volume}"] = f"{bytes_text(disk.size)}, {own} of its own: {disk.path}"
-    report = image.folder / "report.json"
-    shown["conversion report"] = report if report.exists() else ""
+    shown |= _conversion_fields(image, conversion) if conversion is not None else {"conversion": "not yet"}
     shown |= _boot_fields(image, evidence) if evidence is not None else {"boot check": "not yet"}
     return {name: value for name, value in shown.items() if value != ""}
 
 
-def as_json(image: Image, evidence: BootEvidence | None) -> dict[str, Any]:
-    """The image's record, and the boot check's evidence (null before there was one)."""
+def as_json(image: Image, conversion: dict[str, Any] | None, evidence: BootEvidence | None) -> dict[str, Any]:
+    """The image's record with the reports on its conversion and boot check (null before there were any)."""
     record: dict[str, Any] = msgspec.to_builtins(image, enc_hook=str)
-    return record | {"boot_check": msgspec.to_builtins(evidence)}
+    return record | {"conversion": conversion, "boot_check": msgspec.to_builtins(evidence)}
 
 
 def _verdict(evidence: BootEvidence | None) -> str:
     return evidence.verdict.verdict if evidence is not None else "not yet"
+
+
+def _conversion_fields(image: Image, conversion: dict[str, Any]) -> dict[str, object]:
+    changes = conversion.get("changes", [])
+    return {
+        "conversion": f"{len(changes)} files changed, see {image.folder / 'report.json'}",
+        "changed": "\n".join(f"{change.get('path')}: {change.get('reason')}" for change in changes),
+        "notes": "\n".join(map(str, conversion.get("notes", []))),
+    }
 
 
 def _boot_fields(image: Image, evidence: BootEvidence) -> dict[str, object]:

@@ -7,6 +7,7 @@ images/<id>/report.json boot/            what the conversion changed, what the b
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rehost.compute.driver import (
     BOOT_DEADLINE,
@@ -67,6 +68,9 @@ class LocalDriver:
 
     def record_conversion(self, image_id: str, report: object) -> None:
         self._images.record_conversion(image_id, report)
+
+    def conversion(self, image_id: str) -> dict[str, Any] | None:
+        return self._images.conversion(image_id)
 
     def boot_check(
         self, image_id: str, *, command: str = "", deadline: float = BOOT_DEADLINE

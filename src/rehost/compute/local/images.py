@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -105,6 +106,11 @@ class Images:
     def record_conversion(self, image_id: str, report: object) -> None:
         text = msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2)
         write_file(self.get(image_id).folder / REPORT, text)
+
+    def conversion(self, image_id: str) -> dict[str, Any] | None:
+        """What was recorded; None before there was a conversion."""
+        file = self.get(image_id).folder / REPORT
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any]) if file.exists() else None
 
     def delete(self, image_id: str) -> None:
         folders.remove(self._folder(image_id))
