@@ -6,12 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from rehost.agent.control import ControlClient, RefusedError
 from rehost.core import agentapi
 from rehost.core.agentapi import (
     Assignment,
@@ -30,7 +32,7 @@ from rehost.core.round import RoundKind
 from rehost.store.servers import SourceServer
 from rehost.store.store import Store
 from tests.api.signed import call
-from tests.api.world import ACCOUNT, INVENTORY, World, serving_on
+from tests.api.world import ACCOUNT, INVENTORY, Certificates, World, serving_on
 
 ASSIGNMENT = Assignment(
     "r-1", "j-1", 1, "ticket", "", 4433, (AssignmentVolume(0, "/dev/sda", 1 << 30, 1 << 18),)
@@ -258,6 +260,25 @@ def test_files(world: World, port: int, tmp_path: Path) -> None:
     assert (status, program) == (200, (tmp_path / "rehost-agent").read_bytes())
     status, checksum = agent.fetch("GET", "/rehost-agent.sha256")
     assert checksum == f"{hashlib.sha256(program).hexdigest()}  rehost-agent\n".encode()
+
+
+def test_the_agents_own_client(world: World, tls_port: int, certificates: Certificates) -> None:
+    """Over TLS, with the name `rehost` whatever the address."""
+    _, code = world.store.codes.create(ACCOUNT, "c")
+    secret, ca = "ef" * 32, certificates.ca.read_text()
+    with closing(ControlClient(f"https://127.0.0.1:{tls_port}", ca)) as stranger:
+        source = stranger.register(Register(code, secret, INVENTORY, "0.1.0")).source_id
+        with pytest.raises(RefusedError) as refused:
+            stranger.assignment(0, 0)
+    assert (refused.value.status, refused.value.reported_code) == (401, "Agent.IdentityInvalid")
+    with closing(ControlClient(f"https://127.0.0.1:{tls_port}", ca, f"Bearer {source}:{secret}")) as client:
+        assert client.heartbeat(Heartbeat(INVENTORY, "{}", "0.1.0")).heartbeat_rate == 30
+        first = client.assignment(0)
+        assert first.assignment is None
+        world.store.servers.assign(source, ASSIGNMENT)
+        assert client.assignment(first.version).assignment == ASSIGNMENT
+        client.progress(Progress("r-1", 1, Phase.COPYING, 1, RoundKind.BASELINE, ()))
+        client.result(Result("r-1", 1, error=ErrorReport("c", "w", "a")))
 
 
 def test_a_host_header_cannot_put_commands_into_the_script(port: int) -> None:

@@ -164,7 +164,11 @@ def make_certificates(folder: Path) -> Certificates:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name("rehost test CA"), _name("localhost")
     ca = _certificate(ca_name, ca_name, ca_key.public_key(), [x509.BasicConstraints(ca=True, path_length=0)])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [
+        x509.DNSName("localhost"),
+        x509.DNSName("rehost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     leaf = _certificate(name, ca_name, key.public_key(), [x509.SubjectAlternativeName(names)])
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     subject = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())

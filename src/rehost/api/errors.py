@@ -3,16 +3,7 @@
 A message names the parameter, its value and what is allowed; `Recommend` in the reply is the next step.
 """
 
-from rehost.core.errors import (
-    IdempotencyError,
-    InvalidTransitionError,
-    InvalidValueError,
-    NotFoundError,
-    QuotaExceededError,
-    RehostError,
-    ReportedError,
-    code_of,
-)
+from rehost.core.errors import InvalidValueError, NotFoundError, RehostError, ReportedError, code_of
 
 INTERNAL = (
     "An error occurred while processing your request. Please try again. "
@@ -40,8 +31,6 @@ _TEXTS = {
     ),
 }
 
-_STATUS: dict[type[RehostError], int] = {NotFoundError: 404, IdempotencyError: 400}
-
 
 class ApiError(ReportedError):
     """A request that is refused: HTTP status, code, message, and what to do next."""
@@ -62,9 +51,10 @@ def refused(error: RehostError) -> ApiError | None:
         return error
     code = code_of(error)
     if code in _TEXTS:
-        return documented(code, f"{_sentence(error.what)}", error.advice)
-    if isinstance(error, (InvalidValueError, InvalidTransitionError, QuotaExceededError, *_STATUS)):
-        return ApiError(_STATUS.get(type(error), 400), code, _sentence(error.what), error.advice)
+        return documented(code, _sentence(error.what), error.advice)
+    if isinstance(error, NotFoundError | InvalidValueError):
+        status = 404 if isinstance(error, NotFoundError) else 400
+        return ApiError(status, code, _sentence(error.what), error.advice)
     return None
 
 
