@@ -141,6 +141,13 @@ def test_closing_breaks_off_what_is_waited_for(plane: Peer, client: ControlClien
     assert len(plane.asked) == 1  # not tried again on a new connection
 
 
+def test_a_closed_client_asks_nothing_any_more(plane: Peer, client: ControlClient) -> None:
+    client.close()
+    with pytest.raises(ControlPlaneError, match="ending"):
+        client.assignment(0)
+    assert plane.asked == []
+
+
 def test_persisting_goes_on_until_there_is_an_answer(
     plane: Peer, client: ControlClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

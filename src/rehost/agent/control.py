@@ -57,7 +57,7 @@ class ControlClient:
         self._timeout = timeout
         self._connection: _Connection | None = None
         self._busy = threading.Lock()
-        self._closed = False
+        self.closed = False
 
     def register(self, request: Register) -> Registered:
         return self._call("POST", "/agent/v1/register", Registered, request)
@@ -78,7 +78,7 @@ class ControlClient:
 
     def close(self) -> None:
         """For good, and from any thread: an answer that is being waited for breaks off."""
-        self._closed = True
+        self.closed = True
         connection = self._connection
         if connection is not None:
             connection.interrupt()
@@ -123,7 +123,7 @@ class ControlClient:
             return self._exchange_once(method, path, body, timeout)
         except (OSError, http.client.HTTPException) as error:
             self._drop()
-            if kept and not self._closed and not isinstance(error, TimeoutError):
+            if kept and not self.closed and not isinstance(error, TimeoutError):
                 return self._exchange(method, path, body, timeout)
             raise self._unreachable(error) from error
 
@@ -131,6 +131,10 @@ class ControlClient:
         if self._connection is None:
             self._connection = _Connection(self.host, self.port, self._context, self._timeout)
         connection = self._connection
+        if connection.sock is None:
+            connection.connect()
+        if self.closed:  # looked at after connecting: `close` may have found nothing to interrupt before
+            raise ConnectionAbortedError("this agent is ending")
         connection.allow(timeout)
         headers = {"Content-Type": "application/json"} if body else {}
         if self._authorization:
@@ -228,6 +232,8 @@ def persist(call: Callable[[], T], stop: threading.Event, what: str) -> T | None
         try:
             return call()
         except ControlPlaneError as error:
+            if stop.is_set():
+                return None
             log.warning("%s: %s (trying again in %.0f s)", what, error, pause)
         stop.wait(pause * random.uniform(0.75, 1.25))
         pause = min(pause * 2, LONGEST_PAUSE)

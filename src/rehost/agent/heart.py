@@ -44,7 +44,8 @@ class Heart:
         try:
             answer = self._client.heartbeat(heartbeat)
         except RehostError as error:
-            self._way.is_now(f"no heartbeat: {error}")
+            if not self._client.closed:
+                self._way.is_now(f"no heartbeat: {error}")
             return False
         self._way.is_now("")
         self.rate = float(max(1, answer.heartbeat_rate))

@@ -52,6 +52,7 @@ class Reporter:
         try:
             self._client.progress(progress)
         except RehostError as error:
-            self._trouble.is_now(f"progress does not reach the control plane (the copy goes on): {error}")
+            if not self._client.closed:
+                self._trouble.is_now(f"progress does not reach the control plane (the copy goes on): {error}")
         else:
             self._trouble.is_now("")

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +51,9 @@ class Service:
         runner.end()
         for client in clients.values():
             client.close()
+        deadline = time.monotonic() + LAST_WAIT
         for thread in threads:
-            thread.join(LAST_WAIT)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _client(self, timeout: float) -> ControlClient:
         return ControlClient(self.identity.endpoint, self.identity.ca, self.identity.authorization, timeout)
