@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -43,15 +43,19 @@ SYSTEM, DATA = os.urandom(40 * CHUNK), os.urandom(3 * CHUNK + 512)
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A receiver that listens, with a fresh replica of generation 1."""
-    yield from serving(Site(tmp_path, SHAPES))
+    with serving(Site(tmp_path, SHAPES)) as made:
+        yield made
 
 
+@contextmanager
 def serving(made: Site) -> Iterator[Site]:
     made.raise_generation(1)
     made.start()
-    yield made
-    if made.process is not None:
-        assert made.stop(signal.SIGTERM) == 0
+    try:
+        yield made
+    finally:
+        status = made.stop(signal.SIGTERM) if made.process is not None else 0
+    assert status == 0
 
 
 def send_all(sender: Sender, volume: int, content: bytes) -> int:
@@ -298,7 +302,7 @@ def test_a_full_target_disk_is_a_clear_error_and_room_heals_it(disks: LoopDisks)
     assert mount is not None
     ballast = mount / "ballast"
     ballast.write_bytes(os.urandom(6 << 20))
-    for site in serving(Site(mount, SHAPES)):
+    with serving(Site(mount, SHAPES)) as site:
         with site.sender() as one, site.sender(stream=1) as other:
             with pytest.raises(VolumeFullError, match="No space left on device: make room") as caught:
                 one.wait_acked(send_all(one, 0, SYSTEM))
