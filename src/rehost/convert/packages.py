@@ -1,5 +1,6 @@
 """Debian packages for guests, fetched once per release into the cache."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
@@ -35,7 +36,10 @@ class PackageSet:
 
 def codename_of(platform: str, version: str) -> str | None:
     """The release of a source server, if packages for it can be had."""
-    return CODENAMES.get(version.split(".")[0]) if platform.lower().startswith("debian") else None
+    number = re.match(r"\d+", version)
+    if number is None or not platform.lower().startswith("debian"):
+        return None
+    return CODENAMES.get(number[0])
 
 
 def guest_agent(codename: str, cache: Path) -> PackageSet:
