@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ from typer.testing import CliRunner, Result
 from rehost.cli.app import app
 from rehost.compute.driver import BootEvidence, BootVerdict, GuestState, Milestone
 from rehost.compute.local import LocalDriver, bootcheck
+from rehost.core.agentapi import Register
+from rehost.core.server import BootMode, Disk, Inventory
+from rehost.store.jobspec import JobSpec
+from rehost.store.store import Store
 from tests.compute.replicas import CHUNK, sealed
 
 EVIDENCE = BootEvidence(
@@ -120,3 +126,35 @@ def test_formats_and_addresses_are_checked(data: Path) -> None:
     result = rehost(data, "boot", "m-1", "--address", "192.0.2.300/24")
     assert result.exit_code == 2
     assert "192.0.2.10/24" in result.stderr
+
+
+@pytest.fixture
+def store(data: Path) -> Iterator[Store]:
+    """The data folder has a database, as after a first start."""
+    (data / "keys").mkdir()
+    (data / "keys/secrets.key").write_bytes(bytes(32))
+    with closing(Store.open(data, bytes(32))) as opened:
+        yield opened
+
+
+def test_delete_takes_files_and_record_and_the_replica_with_the_last_image(data: Path, store: Store) -> None:
+    driver = LocalDriver(data)
+    _, code = store.codes.create("one", "test")
+    server = store.servers.register(Register(code, "a" * 64, _INVENTORY, "0.1"))
+    record = store.images.reserve(store.jobs.create("one", JobSpec(server.id), None, "k"), "r-1")
+    driver.create_image(record.id, "j-1", "recorded")
+    assert rehost(data, "delete", record.id).exit_code == 1  # it is being built
+    driver.finish_image(record.id)
+    driver.discard_replica("j-1")
+    for image_id in (record.id, "m-1"):
+        assert rehost(data, "delete", image_id).exit_code == 0
+    assert store.images.all() == ()
+    assert driver.has_replica("j-1")
+    assert json.loads(rehost(data, "delete", "m-2", "--json").stdout) == {"deleted": "m-2"}
+    assert not driver.has_replica("j-1")
+    assert rehost(data, "delete", "m-2").exit_code == 3
+
+
+_INVENTORY = Inventory(
+    "web1", "Debian", "x86_64", "6.1.0", BootMode.BIOS, 2, 4 << 30, (Disk(0, "/dev/sda", 8 << 30),)
+)

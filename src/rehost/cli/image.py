@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from contextlib import closing
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,13 +11,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from rehost.cli import imageview
+from rehost.cli import datafolder, imageview
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table, stderr
-from rehost.compute.driver import BootEvidence, ExportFormat, Image
+from rehost.compute.driver import BootEvidence, ExportFormat, Image, ImageState
 from rehost.compute.local import LocalDriver
 from rehost.compute.local.boot import BootOptions, boot
-from rehost.core.errors import DataFolderError, InvalidValueError, MachineError
+from rehost.core.errors import DataFolderError, InvalidValueError, MachineError, VolumeError
 
 app = typer.Typer(no_args_is_help=True, help="Images: what jobs end in.")
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
@@ -79,6 +80,19 @@ def export(
         return
     for file in files:
         print(file)
+
+
+@app.command()
+def delete(image_id: ImageId, data: Data = DATA, as_json: Json = False) -> None:
+    """Delete an image for good, and the copy of the source's disks below it if no job or image needs that."""
+    with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
+        driver = _driver(data)
+        if driver.image(image_id).state is ImageState.BUILDING:
+            raise VolumeError(f"the image {image_id} is still being built", "delete its job instead")
+        driver.delete_image(image_id)
+        store.images.remove(image_id)
+    if as_json:
+        print_json({"deleted": image_id})
 
 
 @app.command("boot")
