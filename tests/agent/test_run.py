@@ -107,6 +107,23 @@ def test_a_partition_that_someone_holds_is_compared(disks: LoopDisks, tmp_path: 
     assert "holds the partition" in report.consistency[2].reason
 
 
+def test_what_a_program_wrote_to_a_partition_and_did_not_sync_is_copied(
+    disks: LoopDisks, tmp_path: Path
+) -> None:
+    disk = partitioned(disks)
+    with open(f"{disk.path}p3", "r+b") as file:
+
+        def open_device(path: Path) -> Device:
+            file.seek(20 * MIB)
+            file.write(b"unsynced" * 10_000)
+            file.flush()
+            return open_source(path)
+
+        with lab(tmp_path, disk) as site:
+            site.carry_out(Settings(open_device=open_device))
+            assert b"unsynced" * 10_000 in site.replica().read_bytes()
+
+
 def test_a_disk_whose_end_is_no_whole_chunk_or_page(disks: LoopDisks, tmp_path: Path) -> None:
     disk = disks.make(10 * MIB + 4096 + 512)
     noise(disk.path, 10 * MIB - 1000, 1000 + 4096 + 512)

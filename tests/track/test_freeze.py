@@ -151,6 +151,15 @@ def test_what_cannot_freeze_is_named(disks: LoopDisks, disk: LoopDisk, tmp_path:
         assert [system.kind for system in freezer.unfreezable] == ["squashfs"]
 
 
+def test_what_is_mounted_read_only_freezes_too(disks: LoopDisks) -> None:
+    disk = disks.make(64 * MIB, "ext4", mounted=False)
+    disks.mount(disk.path, "-o", "ro")
+    with opened(disk) as systems, Freezer(systems, 30.0) as freezer:
+        freezer.freeze()
+        freezer.thaw()
+        assert not freezer.unfreezable
+
+
 @pytest.mark.parametrize("launcher", ["/bin/false", "/no/such/program"])
 def test_nothing_is_frozen_without_a_watchdog(disk: LoopDisk, launcher: str) -> None:
     with (

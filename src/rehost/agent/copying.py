@@ -57,6 +57,7 @@ class Copy:
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
             sync(systems)
+            self.sources.flush()
             look = self.look(systems)
         self.tally.begin(kind, number, look.totals)
         self.walk(look.passes)
@@ -65,7 +66,7 @@ class Copy:
         return report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
 
     def look(self, systems: Mapping[FileSystem, int]) -> Look:
-        """What may differ now. The write tracking's marks come before the maps, and these before the reads."""
+        """What may differ now. The marks of write tracking come before the maps, and these before reads."""
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
         with self._explained():
             uses = self.sources.use(systems)

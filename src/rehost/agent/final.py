@@ -76,6 +76,7 @@ def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     began, before = time.monotonic(), copy.tally.whole()
     with copy.sources.systems() as systems, Freezer(systems, plan.deadline, plan.launcher) as freezer:
         sync(systems)  # so that the freeze itself has little left to write
+        copy.sources.flush()
         look, settled = _frozen(copy, plan, number, systems, freezer)
     copy.tally.phase = Phase.COMPLETING
     copy.streams.drain()

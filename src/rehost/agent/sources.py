@@ -12,6 +12,7 @@ from rehost.block.linux import aligned_buffer
 from rehost.core.agentapi import Assignment, AssignmentVolume
 from rehost.core.errors import RehostError, SourceDiskChangedError, SourceReadError
 from rehost.core.server import Disk, Inventory
+from rehost.track.libc import write_back
 from rehost.track.mounts import FileSystem, mounted_on, open_on
 from rehost.track.partitions import Place, places_on
 from rehost.track.used import DiskUse, use_of
@@ -48,6 +49,24 @@ class Source:
         if places_on(self.number) != self.places:
             raise SourceDiskChangedError(f"the disk {path} was repartitioned while it was copied", _AGAIN)
 
+    def flush(self) -> None:
+        """Bring what programs wrote to the disk's device files past any file system onto the disk.
+
+        Reads by O_DIRECT of the whole disk do not see the page cache of its partitions.
+        """
+        for path in {self.disk.path, *(partition.path for partition in self.disk.partitions)}:
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    write_back(fd)
+                finally:
+                    os.close(fd)
+            except OSError as error:
+                raise SourceReadError(
+                    f"{path} cannot be written back: {error.strerror}",
+                    "check the disk (dmesg, smartctl), then start the job again",
+                ) from error
+
     def read_error(self, error: SourceReadError, open_device: OpenDevice) -> RehostError:
         """What a failed read really means: a disk that is gone cannot be read either."""
         try:
@@ -78,6 +97,13 @@ class Sources:
     def check(self) -> None:
         for source in self._sources:
             source.check(self._open_device)
+
+    def flush(self) -> None:
+        for source in self._sources:
+            try:
+                source.flush()
+            except SourceReadError as error:
+                raise self.explain(error) from error
 
     def explain(self, error: SourceReadError) -> RehostError:
         """The reason of a failed read, as good as it can be known."""

@@ -1,9 +1,12 @@
-"""The few system calls that Python's os module lacks: mlockall, munlockall, syncfs."""
+"""The few system calls that Python's os module lacks: mlockall, munlockall, syncfs, sync_file_range."""
 
 import ctypes
+import errno
 import os
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_WHOLE_RANGE = 0, 0, 7  # to the end; wait for what is under way, write, and wait again
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
 
 
@@ -13,7 +16,12 @@ def lock_memory(whole: bool) -> None:
     `whole` brings everything in at once; without it pages are locked as they are first used, which spares
     the stacks and buffers of a large process.
     """
-    _call("mlockall", _CURRENT | _FUTURE | (0 if whole else _ON_FAULT))
+    try:
+        _call("mlockall", _CURRENT | _FUTURE | (0 if whole else _ON_FAULT))
+    except OSError as error:
+        if whole or error.errno != errno.EINVAL:
+            raise
+        _call("mlockall", _CURRENT)  # before Linux 4.4
 
 
 def unlock_memory() -> None:
@@ -23,6 +31,15 @@ def unlock_memory() -> None:
 def syncfs(fd: int) -> None:
     """Write out what one file system holds back; not `sync`, which waits for dead network mounts too."""
     _call("syncfs", fd)
+
+
+def write_back(fd: int) -> None:
+    """Write a file's or device's page cache out.
+
+    Not fsync: that makes the disk flush its own cache too, and such a flush counts as a write in the
+    kernel's statistics, though it changes nothing.
+    """
+    _call("sync_file_range", fd, *_WHOLE_RANGE)
 
 
 def _call(name: str, *arguments: int) -> None:
