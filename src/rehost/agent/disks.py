@@ -164,7 +164,7 @@ def _content(host: Host, device: BlockDevice, part: KernelPartition) -> superblo
     if host.has_device(path):
         with host.reader(path) as read:
             return superblock.detect(read)
-    with host.reader(device.path) as read:
+    with host.reader(device.path, anew=True) as read:
         return superblock.detect(
             lambda offset, length: read(part.start + offset, min(length, max(0, part.size - offset)))
         )

@@ -57,13 +57,21 @@ class Host:
         return self.path(path).exists()
 
     @contextmanager
-    def reader(self, path: str) -> Iterator[Read]:
-        """Reads of one disk or partition; SourceReadError when the disk fails or may not be read."""
+    def reader(self, path: str, *, anew: bool = False) -> Iterator[Read]:
+        """Reads of one disk or partition; SourceReadError when the disk fails or may not be read.
+
+        `anew` forgets first what the page cache holds of the bytes asked for: that of a whole disk is not that
+        of its partitions. Not more than these bytes: the rest may be the metadata of a busy file system.
+        """
         descriptor = _open(self.path(path))
+
+        def read(offset: int, length: int) -> bytes:
+            if anew:
+                os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+            return _read(descriptor, path, offset, length)
+
         try:
-            # The page cache of /dev/sda is not that of the file systems on it: forget what it held before.
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            yield lambda offset, length: _read(descriptor, path, offset, length)
+            yield read
         finally:
             os.close(descriptor)
 
