@@ -60,8 +60,8 @@ class Host:
     def reader(self, path: str, *, anew: bool = False) -> Iterator[Read]:
         """Reads of one disk or partition; SourceReadError when the disk fails or may not be read.
 
-        `anew` forgets first what the page cache holds of the bytes asked for: that of a whole disk is not that
-        of its partitions. Not more than these bytes: the rest may be the metadata of a busy file system.
+        `anew` forgets first what the page cache holds of the bytes asked for: a whole disk has another one
+        than its partitions. Not more than these bytes: the rest may be metadata of a busy file system.
         """
         descriptor = _open(self.path(path))
 
