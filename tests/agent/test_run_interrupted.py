@@ -60,11 +60,21 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def agent(site: Lab, **task: object) -> Iterator["subprocess.Popen[bytes]"]:
+def agent(site: Lab, home: Path | None = None, **task: object) -> Iterator["subprocess.Popen[bytes]"]:
+    """An agent's process; `home` is where it keeps whatever it writes by itself."""
     ca = (site.site.data / "keys" / "server.crt").read_text()
     text = msgspec.json.encode(Task(site.assignment, ca, **task)).decode()  # type: ignore[arg-type]
     with subprocess.Popen(
-        [sys.executable, agent_process.__file__, text], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, agent_process.__file__, text],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=home,
+        env=os.environ
+        | (
+            {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home), "TMPDIR": str(home)}
+            if home
+            else {}
+        ),
     ) as process:
         try:
             yield process
@@ -219,6 +229,18 @@ def test_what_was_read_under_the_freeze_survives_a_connection_lost_after_it(
         assert proxy.connections == 2
         run("e2fsck", "-fn", site.replica())
         assert run("debugfs", "-R", "cat /file", site.replica()).endswith("old" * 10_000)
+
+
+def test_an_agent_that_lives_on_the_frozen_disk_does_not_wait_for_itself(
+    disks: LoopDisks, tmp_path: Path
+) -> None:
+    disk, mount = filled(disks)
+    options = RunOptions(freeze_deadline=20.0)
+    with lab(tmp_path, disk, options=options) as site, agent(site, home=mount, attempts=1) as process:
+        outcome = msgspec.json.decode(line_of(process), type=Outcome)
+        process.wait()
+    assert outcome.report is not None, outcome.error
+    assert list(mount.rglob("sender.*.pyc"))  # it did write there before
 
 
 def test_kill_9_inside_the_freeze_leaves_nothing_frozen(disks: LoopDisks, tmp_path: Path) -> None:
