@@ -49,7 +49,9 @@ def test_a_root_that_nobody_knows_is_the_root_that_was_found() -> None:
 
 
 def test_a_swap_space_that_is_not_there_is_not_waited_for() -> None:
-    assert cmdline.map_devices("resume=/dev/sdz9 resume=UUID=gone", NAMES, ROOT) == "noresume noresume"
+    assert cmdline.map_devices("resume=/dev/sdz9 resume=UUID=gone resume=/dev/sdb2", NAMES, ROOT) == (
+        "noresume noresume noresume"
+    )
     assert cmdline.map_devices("resume=/dev/mapper/vg-swap", NAMES, ROOT) == "resume=/dev/mapper/vg-swap"
 
 
@@ -84,6 +86,8 @@ def test_resume_settings() -> None:
     assert resume.edit("RESUME=/dev/sda2\n", NAMES) == "RESUME=UUID=bbbb-swap\n"
     assert resume.edit('# x\nRESUME="/dev/sdz9" # y\n', NAMES) == "# x\nRESUME=none # y\n"
     assert resume.edit("RESUME=UUID=gone", NAMES) == "RESUME=none"
+    assert resume.edit("RESUME=/dev/sdb2", NAMES) == "RESUME=none", "there is no swap space on it"
+    assert resume.edit("RESUME=/dev/vg/swap", NAMES) == "RESUME=/dev/vg/swap"
     assert resume.edit("RESUME=auto\n", NAMES) == "RESUME=auto\n"
 
 

@@ -15,14 +15,20 @@ def map_devices(text: str, names: DeviceNames, root: Volume) -> str:
 
     def replace(match: re.Match[str]) -> str:
         key, spec = match[1], match[2]
-        if key == "resume" and names.find(spec) is None:
-            return match[0] if not is_bound_to_hardware(spec) and "=" not in spec else "noresume"
-        stable = names.stable(spec)
-        if stable is None and key == "root" and is_bound_to_hardware(spec):
-            stable = f"UUID={root.uuid}"
-        return f"{key}={stable or spec}"
+        if stable := names.stable(spec):
+            return f"{key}={stable}"
+        if key == "root":
+            return f"root=UUID={root.uuid}" if is_bound_to_hardware(spec) else match[0]
+        return "noresume" if is_lost(spec, names) else match[0]
 
     return _DEVICE.sub(replace, text)
+
+
+def is_lost(spec: str, names: DeviceNames) -> bool:
+    """Whether a device cannot be named on the new hardware, or is none of the copied ones."""
+    if is_bound_to_hardware(spec):
+        return names.stable(spec) is None
+    return "=" in spec and names.find(spec) is None
 
 
 def has_serial_console(text: str) -> bool:

@@ -23,12 +23,15 @@ def find_volumes(job: Job) -> list[Volume]:
 def check_boot_disk(disk: JobDisk) -> None:
     """The first disk has to boot by BIOS: a DOS partition table, GRUB in the master boot record."""
     device = f"/dev/{system.disk_of_serial(disk.device_serial)}"
-    table = system.probe(device).get("PTTYPE", "none")
-    if table != "dos":
-        raise GuestError(f"the partition table of {disk.path} is of the type {table}", _ADVICE)
     with Path(device).open("rb") as file:
-        if b"GRUB" not in file.read(440):
-            raise GuestError(f"the boot loader in the boot record of {disk.path} is not GRUB", _ADVICE)
+        check_boot_record(disk.path, system.probe(device).get("PTTYPE", "none"), file.read(440))
+
+
+def check_boot_record(disk: str, table: str, code: bytes) -> None:
+    if table != "dos":
+        raise GuestError(f"the partition table of {disk} is of the type {table}", _ADVICE)
+    if b"GRUB" not in code:
+        raise GuestError(f"the boot loader in the boot record of {disk} is not GRUB", _ADVICE)
 
 
 def find_root(volumes: Sequence[Volume], point: Path) -> tuple[Volume, str | None]:

@@ -6,6 +6,7 @@ a minute for a device that is not there.
 
 import re
 
+from .cmdline import is_lost
 from .devices import DeviceNames
 
 _SETTING = re.compile(r"^(\s*RESUME=)([\"']?)([^\"'\s#]*)\2", re.MULTILINE)
@@ -26,6 +27,4 @@ def setting(text: str, names: DeviceNames) -> str:
 def _value(spec: str, names: DeviceNames) -> str:
     if spec in ("", "auto", "none") or spec.startswith("/dev/mapper/"):
         return spec
-    if names.find(spec) is None:
-        return "none"
-    return names.stable(spec) or spec
+    return "none" if is_lost(spec, names) else names.stable(spec) or spec
