@@ -162,7 +162,8 @@ def test_a_closed_engine_goes_on_where_it_was(opened: Callable[[], DbosEngine], 
     engine = opened()
     engine.signal("w")
     _until_ended(engine, "w")
-    assert steps.done == ["a begins", "a ends"]
+    # The close may come between the first step and its record: then the step is done again.
+    assert steps.done in (["a begins", "a ends"], ["a begins", "a begins", "a ends"])
 
 
 KILLED = """

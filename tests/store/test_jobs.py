@@ -212,9 +212,11 @@ def test_the_first_result_of_a_generation_counts(store: Store, register) -> None
 
 def test_after_a_run_that_ended_comes_another_one(store: Store, register) -> None:
     job, run = _syncing(store, register().id)
-    for event in (Event.SYNCED, Event.PROCESSED, Event.WAIT):
+    for event in (Event.SYNCED, Event.PROCESSED):
         store.jobs.apply(job, event, "rehost")
-    store.runs.end(run)
+    store.runs.end(run, Event.WAIT, "rehost")
+    waiting = store.jobs.get(job)
+    assert (waiting.state, waiting.progress, waiting.ended is None) == (JobState.WAITING, 100.0, False)
     second = store.runs.begin(job, Event.START, RunType.SCHEDULE, "rehost")
     assert (second.number, second.generation, second.type) == (2, 1, RunType.SCHEDULE)
     assert [r.number for r in store.runs.of_jobs([job])[job]] == [1, 2]

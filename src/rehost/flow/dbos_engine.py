@@ -22,6 +22,7 @@ VERSION = (
 )
 QUEUE = "jobs"  # coroutines from a queue run on DBOS's own event loop and hold no thread while they wait
 POLL = 0.25  # seconds between two looks for signals
+THREADS = 32  # for steps and DBOS's own database calls; what waits needs none
 HEAVY = 1  # heavy steps at a time: each keeps the cores busy with a virtual machine
 
 _ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
@@ -41,6 +42,7 @@ class DbosEngine:
                 "application_version": VERSION,
                 "executor_id": EXECUTOR,
                 "log_level": "ERROR",
+                "max_executor_threads": THREADS,
                 "notification_listener_polling_interval_sec": POLL,
             }
         )
