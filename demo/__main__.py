@@ -71,7 +71,7 @@ def _demonstrate(phases: Phases) -> report.Outcome:
 def _migrate(
     phases: Phases, plane: ControlPlane, server: SourceServer, helper: "Future[None]"
 ) -> report.Outcome:
-    with phases.phase("boot the source machine (Debian on SATA disks)"):
+    with phases.phase("boot the source machine (Debian on SATA and IDE disks)"):
         server.wait_for_login()
     line = plane.activation_line(CONTROL_PLANE)
     phases.console.print(f"       on the source, as root:  {line}", markup=False)

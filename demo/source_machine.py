@@ -21,7 +21,7 @@ DATA_SIZE = 1 << 30
 PROGRAMS = ("mmdebstrap", "losetup", "sfdisk", "mkfs.ext4", "unshare", "ssh-keygen")
 
 # What the disks' content expects of the machine that boots them.
-INTERFACE = "enp0s3"  # an e1000 card in slot 3 of a q35 machine
+INTERFACE = "ens5"  # an e1000 card in slot 5 of a machine with the chipset "pc"
 ADDRESS = "10.0.2.15/24"
 RECORDS = "/var/lib/recorder/records.log"
 

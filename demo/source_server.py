@@ -1,4 +1,4 @@
-"""The source machine at work: a virtual machine on SATA disks, with no way but to the control plane."""
+"""The source machine at work: a virtual machine that reaches the control plane and nothing else."""
 
 import socket
 import subprocess
@@ -15,7 +15,7 @@ from rehost.machine.qemu import Bus, Disk, GuestForward, Machine, Nic, PortForwa
 
 CONTROL_PLANE = "10.0.2.100"  # where the guest finds the control plane
 MAC = "52:54:00:12:34:56"
-SLOT = 3  # makes the card enp0s3
+SLOT = 5  # makes the card ens5; on the target's hardware it would be another one
 BOOT_DEADLINE = 240.0
 LOOK = 0.5
 
@@ -99,12 +99,13 @@ class SourceServer:
         relay = find("busybox")
         return Machine(
             name="rehost-demo-source",
-            chipset="q35",
             memory=1024,
             cpus=2,
-            disks=tuple(
-                Disk(_overlay(disk, folder), "qcow2", Bus.SATA, cache="unsafe")
-                for disk in (source.system_disk, source.data_disk)
+            disks=(
+                # Linux probes the disks of one driver all at once; which one is sda is a matter of luck. The
+                # second controller's driver is not in the initramfs, so that its disk comes second.
+                Disk(_overlay(source.system_disk, folder), "qcow2", Bus.SATA, cache="unsafe"),
+                Disk(_overlay(source.data_disk, folder), "qcow2", Bus.IDE, cache="unsafe"),
             ),
             nics=(
                 Nic(

@@ -48,8 +48,8 @@ cat >"$root/etc/network/interfaces" <<'END'
 auto lo
 iface lo inet loopback
 
-auto enp0s3
-iface enp0s3 inet static
+auto ens5
+iface ens5 inet static
     address 10.0.2.15/24
     gateway 10.0.2.2
 END
@@ -86,13 +86,13 @@ in_root systemctl --quiet enable recorder.service
 in_root systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer systemd-pstore.service
 
-# What MODULES=dep would choose on a machine with a SATA or IDE controller. It cannot be left to choose here:
+# What MODULES=dep would choose where the system disk is behind a SATA controller. It cannot be left to choose here:
 # it would look at this host's hardware.
 settings="$root/etc/initramfs-tools"
 echo 'RESUME=/dev/sda2' >"$settings/conf.d/resume"
 echo 'MODULES=list' >"$settings/conf.d/driver-policy"
 cp "$settings/modules" "$settings/modules.kept"
-printf 'ahci\nata_piix\nsd_mod\next4\n' >>"$settings/modules"
+printf 'ahci\nsd_mod\next4\n' >>"$settings/modules"
 in_root update-initramfs -c -k all >/dev/null
 mv "$settings/modules.kept" "$settings/modules"
 echo 'MODULES=dep' >"$settings/conf.d/driver-policy"
