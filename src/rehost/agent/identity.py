@@ -1,6 +1,6 @@
 """Who this agent is: its source id, the secret that proves it, and where its control plane is."""
 
-import secrets
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def prepare(state: Path, endpoint: str, ca: str) -> Identity:
     if known is not None and known.ca == ca:
         identity = replace(known, endpoint=endpoint)
     else:
-        identity = Identity(endpoint, ca, secrets.token_hex(32))
+        identity = Identity(endpoint, ca, os.urandom(32).hex())
     if identity != known:
         save(state, identity)
     return identity

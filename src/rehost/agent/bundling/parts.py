@@ -19,14 +19,14 @@ _NOT_OWN = ("agent/bundle", "agent/bundling", "agent/installer")
 # Whole folders and modules of the standard library that nothing in the agent comes near.
 _LEFT_OUT = frozenset(
     """
-    __phello__ _pydecimal _pyio aifc antigravity asynchat asyncio asyncore audioop bdb cProfile cgi
-    cgitb chunk code codeop colorsys config-3 crypt curses dbm dist-packages distutils doctest
-    ensurepip ftplib html idlelib imaplib imghdr lib-dynload lib2to3 mailbox mailcap msilib
-    multiprocessing netrc nntplib optparse pdb pickletools pip plistlib poplib profile pstats pty
-    pyclbr pydoc pydoc_data site-packages sitecustomize smtpd smtplib sndhdr socketserver sqlite3
-    sre_compile sre_constants sre_parse statistics sunau symtable tabnanny telnetlib test this
-    tkinter tomllib trace tracemalloc tty turtle turtledemo unittest uu venv wave webbrowser wsgiref
-    xdrlib xml xmlrpc zipapp
+    __phello__ _pydecimal _pyio aifc antigravity asynchat asyncio asyncore audioop bdb bz2 cProfile cgi
+    cgitb chunk code codeop colorsys config-3 crypt curses dbm dist-packages distutils doctest ensurepip
+    ftplib html idlelib imaplib imghdr lib-dynload lib2to3 lzma mailbox mailcap msilib multiprocessing
+    netrc nntplib optparse pdb pickletools pip plistlib poplib profile pstats pty pyclbr pydoc pydoc_data
+    site-packages sitecustomize smtpd smtplib sndhdr socketserver sqlite3 sre_compile sre_constants
+    sre_parse statistics sunau symtable tabnanny tarfile telnetlib test this tkinter tomllib trace
+    tracemalloc tty turtle turtledemo unittest uu venv wave webbrowser wsgiref xdrlib xml xmlrpc zipapp
+    zipfile
     """.split()  # noqa: SIM905
 )
 _ENCODINGS = frozenset(
@@ -34,10 +34,9 @@ _ENCODINGS = frozenset(
 )
 _EXTENSIONS = frozenset(
     """
-    _bisect _blake2 _bz2 _contextvars _csv _ctypes _datetime _decimal _hashlib _heapq _json _lzma
-    _md5 _opcode _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket
-    _ssl _struct _typing _uuid _zoneinfo array binascii fcntl grp math mmap resource select syslog
-    termios unicodedata zlib
+    _bisect _blake2 _contextvars _csv _ctypes _datetime _decimal _hashlib _heapq _json _md5 _opcode
+    _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _ssl _struct _typing
+    _uuid _zoneinfo array binascii fcntl grp math mmap resource select syslog termios unicodedata zlib
     """.split()  # noqa: SIM905
 )
 

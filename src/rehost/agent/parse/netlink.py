@@ -1,6 +1,6 @@
 """Addresses of interfaces from the kernel's own answer (RTM_GETADDR): no ip(8) is needed, however old."""
 
-import ipaddress
+import socket
 import struct
 from collections.abc import Iterator
 
@@ -48,4 +48,6 @@ def _address(attributes: bytes) -> str:
         values[kind] = attributes[at + 4 : at + length]
         at += (length + 3) & ~3
     raw = values.get(_LOCAL) or values.get(_ADDRESS)
-    return str(ipaddress.ip_address(raw)) if raw else ""
+    if not raw:
+        return ""
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
