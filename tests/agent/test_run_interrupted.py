@@ -261,7 +261,7 @@ def test_an_agent_stopped_inside_the_freeze_is_thawed_and_repeats_the_round(
     disks: LoopDisks, tmp_path: Path
 ) -> None:
     disk, mount = filled(disks)
-    options = RunOptions(freeze_deadline=2.0)
+    options = RunOptions(freeze_deadline=5.0)
     with lab(tmp_path, disk, options=options) as site, agent(site, waits_frozen=True) as process:
         assert line_of(process) == b"frozen\n"
         process.send_signal(signal.SIGSTOP)
@@ -275,7 +275,7 @@ def test_an_agent_stopped_inside_the_freeze_is_thawed_and_repeats_the_round(
         process.stdin.flush()
         outcome = msgspec.json.decode(line_of(process), type=Outcome)
         assert outcome.report is not None, outcome.error
-        assert outcome.report.freeze_seconds < 2.0
+        assert outcome.report.freeze_seconds < 5.0
         assert "after the watchdog" in run("debugfs", "-R", "cat /marker", site.replica())
 
 
@@ -288,7 +288,7 @@ def test_freezes_that_are_always_thawed_fail_the_run(disks: LoopDisks, tmp_path:
         (mount / f"marker-{len(calls)}").write_bytes(b"x")  # waits for the watchdog
 
     with (
-        lab(tmp_path, disk, options=RunOptions(freeze_deadline=0.7)) as site,
+        lab(tmp_path, disk, options=RunOptions(freeze_deadline=3.0)) as site,
         pytest.raises(FreezeError, match=r"thawed by the watchdog after .* \(attempt 2 of 2\)"),
     ):
         site.carry_out(Settings(freeze_attempts=2, while_frozen=while_frozen))
