@@ -155,9 +155,13 @@ def test_an_error_nobody_thought_of_comes_back(tmp_path: Path, cache: Path) -> N
     assert "Traceback" in (tmp_path / "work" / helper_vm.LOG_NAME).read_text()
 
 
-def test_the_second_interface_with_an_address_is_the_main_one() -> None:
+def test_the_first_card_with_an_address_is_the_main_one() -> None:
     inventory = SmallGuest().inventory()
-    cards = (Interface("eth0", MAC), Interface("eth1", MAC, ("192.0.2.1/24",)))
-    assert main_interface(replace(inventory, interfaces=cards)) == cards[1]
-    assert main_interface(replace(inventory, interfaces=cards[:1])) == cards[0]
+    cards = (
+        Interface("lo", "", ("127.0.0.1/8",)),
+        Interface("eth0", MAC),
+        Interface("eth1", MAC, ("192.0.2.1/24",)),
+    )
+    assert main_interface(replace(inventory, interfaces=cards)) == cards[2]
+    assert main_interface(replace(inventory, interfaces=cards[:2])) == cards[1]
     assert main_interface(replace(inventory, interfaces=())) is None

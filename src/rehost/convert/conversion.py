@@ -1,5 +1,6 @@
 """Converting the overlays of a replica, from the host's side: the job for the helper VM and its report."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -35,7 +36,7 @@ def convert(
     ConversionError: the guest is of a kind that cannot be converted yet, or a step failed; it says which.
     """
     _check(overlays, inventory)
-    start, notes = time.monotonic(), list[str]()
+    start, notes = time.monotonic(), _notes(inventory)
     vm = helper_build.get(cache, progress)
     at_hand = _packages(inventory, cache, notes, progress)
     job = _job(overlays, inventory, mac, at_hand)
@@ -48,13 +49,15 @@ def convert(
         accelerator=accel.choose(cache),
         progress=progress,
     )
+    for overlay in overlays:
+        _make_durable(overlay)
     return _report(answer, notes, work, time.monotonic() - start)
 
 
 def main_interface(inventory: Inventory) -> Interface | None:
     """The card whose name the new one takes: the first with an address."""
-    with_address = (interface for interface in inventory.interfaces if interface.addresses)
-    return next(with_address, inventory.interfaces[0] if inventory.interfaces else None)
+    cards = [interface for interface in inventory.interfaces if interface.name != "lo"]
+    return next((card for card in cards if card.addresses), cards[0] if cards else None)
 
 
 def _check(overlays: Sequence[Path], inventory: Inventory) -> None:
@@ -68,6 +71,23 @@ def _check(overlays: Sequence[Path], inventory: Inventory) -> None:
             f"{len(overlays)} disks were copied of {inventory.hostname}, which has {len(inventory.disks)}",
             "give the overlays of its disks from the first one on",
         )
+
+
+def _notes(inventory: Inventory) -> list[str]:
+    card = main_interface(inventory)
+    others = [i.name for i in inventory.interfaces if i != card and i.addresses and i.name != "lo"]
+    if card is None or not others:
+        return []
+    return [f"the new machine has one network card, {card.name}; {', '.join(others)} will be missing"]
+
+
+def _make_durable(overlay: Path) -> None:
+    """The helper VM's flushes were ignored; who hears that the conversion is done relies on it."""
+    handle = os.open(overlay, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _job(
@@ -103,8 +123,7 @@ def _packages(
     if codename is None:
         return None
     try:
-        progress(f"fetching packages for {codename}")
-        return packages.guest_agent(codename, cache)
+        return packages.guest_agent(codename, cache, progress)
     except (ConversionError, MissingProgramError) as error:
         notes.append(str(error))
         return None

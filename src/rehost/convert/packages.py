@@ -12,6 +12,7 @@ from rehost.convert import recipe
 from rehost.convert.cache import built_once
 from rehost.convert.guest.guestagent import NAME
 from rehost.convert.guest.packages import Package, beyond
+from rehost.convert.helper_build import Progress
 from rehost.core.errors import ConversionError
 from rehost.machine.programs import find
 
@@ -42,11 +43,14 @@ def codename_of(platform: str, version: str) -> str | None:
     return CODENAMES.get(number[0])
 
 
-def guest_agent(codename: str, cache: Path) -> PackageSet:
+def guest_agent(codename: str, cache: Path, progress: Progress = lambda _: None) -> PackageSet:
     """The packages from the cache, fetched if they are not there; ConversionError when that fails."""
-    folder = built_once(
-        cache / "guest-packages" / f"{codename}.{FORMAT}", lambda folder: _fetch(codename, folder)
-    )
+
+    def fetch(folder: Path) -> None:
+        progress(f"fetching packages for {codename} (once)")
+        _fetch(codename, folder)
+
+    folder = built_once(cache / "guest-packages" / f"{codename}.{FORMAT}", fetch)
     packages = msgspec.json.decode((folder / _INDEX).read_bytes(), type=tuple[Package, ...])
     return PackageSet(codename, folder, packages)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import conversion, facts, guestagent, inspection, packages, system
+from . import conversion, cpio, facts, guestagent, inspection, packages, system
 from .devices import DeviceNames
 from .job import Answer, Job, from_json
 from .system import GuestError
@@ -20,44 +20,63 @@ PORT = "org.rehost.result"
 ROOT = Path("/run/root")
 
 
-def convert(job: Job, progress: Callable[[str], None]) -> Answer:
-    seconds: dict[str, float] = {}
+Say = Callable[[str], None]
+
+
+class Steps:
+    """Says what is being done and measures how long it took."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(name: str) -> Iterator[None]:
-        progress(name)
+    def __call__(self, name: str) -> Iterator[None]:
+        self._say(name)
         start = time.monotonic()
         yield
-        seconds[name] = round(time.monotonic() - start, 2)
+        self.seconds[name] = round(time.monotonic() - start, 2)
 
+
+def convert(job: Job, say: Say) -> Answer:
+    step = Steps(say)
     with step("inspecting"):
-        inspection.check_boot_disk(job.disks[0])
-        volumes = inspection.find_volumes(job)
-        names = DeviceNames(volumes, inspection.source_disks(job))
-        root, repaired = inspection.find_root(volumes, ROOT)
-        tree = Tree(ROOT)
-        notes = [f"{root.source}: {repaired}"] if repaired else []
-        notes += inspection.mount_system(tree, names)
-        kernels = conversion.find_kernels(tree)
-        found = inspection.describe(tree, root, [kernel.version for kernel in kernels])
-        installed = packages.installed(tree.read("/var/lib/dpkg/status"))
-    changes = Changes(tree)
-    guest = conversion.Guest(job, tree, changes, names, root, notes)
+        guest = _open(job)
+        kernels = conversion.find_kernels(guest.tree)
+        versions = [kernel.version for kernel in kernels]
+        found = inspection.describe(guest.tree, guest.root, versions)
+        installed = packages.installed(guest.tree.read("/var/lib/dpkg/status"))
     with step("editing"):
-        conversion.file_systems(guest)
-        conversion.boot_loader(guest)
-        conversion.console(guest)
-        conversion.stale_files(guest)
-        conversion.old_tools(guest, installed)
-        systemd = facts.major(installed.versions.get("systemd", ""))
-        link_files = conversion.network_names(guest, systemd)
+        link_files = _edit(guest, installed)
     with step("drivers"):
         conversion.drivers(guest, kernels, link_files)
     with step("guest agent"):
         added = guestagent.install(guest, job.packages, installed, found.codename)
     with step("unmounting"):
         system.unmount(ROOT)
-    return Answer(found, changes.made, added, notes, seconds)
+    return Answer(found, guest.changes.made, added, guest.notes, step.seconds)
+
+
+def _open(job: Job) -> conversion.Guest:
+    """Find the guest on the disks and mount what belongs to its system."""
+    inspection.check_boot_disk(job.disks[0])
+    volumes = inspection.find_volumes(job)
+    names = DeviceNames(volumes, inspection.source_disks(job))
+    root, repaired = inspection.find_root(volumes, ROOT)
+    tree = Tree(ROOT)
+    notes = [f"{root.source}: {repaired}"] if repaired else []
+    notes += inspection.mount_system(tree, names)
+    return conversion.Guest(job, tree, Changes(tree), names, root, notes)
+
+
+def _edit(guest: conversion.Guest, installed: packages.Installed) -> list[cpio.Entry]:
+    """Everything but the drivers; the files that their initramfs has to have as well."""
+    conversion.file_systems(guest)
+    conversion.boot_loader(guest)
+    conversion.console(guest)
+    conversion.stale_files(guest)
+    conversion.old_tools(guest, installed)
+    return conversion.network_names(guest, facts.major(installed.versions.get("systemd", "")))
 
 
 def main() -> int:
