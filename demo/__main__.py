@@ -82,10 +82,10 @@ def _migrate(
     boot = evidence.source_boot(server)
     with phases.phase("build the helper VM (kept)"):
         helper.result()
-    with phases.phase("migrate: copy, convert, boot the image") as show:
-        job = migration.create_job(source_id, evidence.COMMAND)
-        migration.start_job(job)
-        done = migration.watch(job, show)
+    job = migration.create_job(source_id, evidence.COMMAND)
+    migration.start_job(job)
+    with phases.job() as look:
+        done = migration.watch(job, look)
     image = LocalDriver(plane.data).image(done["ImageId"])
     run, boot_evidence = _run_report(plane.data, job), evidence_of(image)
     if boot_evidence is None:

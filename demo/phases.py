@@ -13,6 +13,15 @@ from rich.text import Text
 from rehost.cli import jobview
 
 EACH = 10.0  # seconds between lines where there is no terminal to draw on
+STEPS = {
+    "Preparing": "prepare the copy",
+    "Syncing": "copy both disks",
+    "sealing": "seal the replica",
+    "converting": "convert the image to virtio hardware",
+    "boot check": "boot the image, cut off from any network",
+    "Cleaning": "clean up",
+}
+"""What a running job does, by its phase or else by its BusinessStatus."""
 
 
 class Phases:
@@ -22,18 +31,37 @@ class Phases:
         self.begin = time.monotonic()
 
     @contextmanager
-    def phase(self, title: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-        """Times what happens inside, and hands out a function that shows a job."""
+    def phase(self, title: str) -> Iterator[None]:
+        """Times what happens inside."""
         start = time.monotonic()
         self._line("…", title)
-        picture = _Picture(self.console, title)
         try:
-            with picture:
-                yield picture.show
+            with _Picture(self.console, title):
+                yield
         except BaseException:
             self._line("✗", title, time.monotonic() - start)
             raise
         self.add(title, time.monotonic() - start)
+
+    @contextmanager
+    def job(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """Times the steps of a job, as far as the looks at it tell, and shows each look."""
+        now, start, picture = "", time.monotonic(), _Picture(self.console)
+
+        def look(job: Mapping[str, Any]) -> None:
+            nonlocal now, start
+            business = job.get("BusinessStatus", "")
+            step = STEPS.get(jobview.status_info(job).get("phase", ""), STEPS.get(business, ""))
+            if step != now:
+                if now:
+                    self.add(now, time.monotonic() - start)
+                if step:
+                    self._line("…", step)
+                now, start = step, time.monotonic()
+            picture.show(job)
+
+        with picture:
+            yield look
 
     def add(self, title: str, seconds: float) -> None:
         self.durations.append((title, seconds))
@@ -50,7 +78,7 @@ class Phases:
 class _Picture:
     """A spinner, with a job's state below it; lines now and then where nobody can see a picture move."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str = "") -> None:
         self._console = console
         self._spinner = Spinner("dots", Text(title))
         self._live = Live(self._spinner, console=console, transient=True, refresh_per_second=8)

@@ -13,6 +13,7 @@ from demo.records import Proof
 from rehost.cli.output import bytes_text
 from rehost.compute.driver import BootEvidence, Image
 from rehost.core.agentapi import RunReport
+from rehost.core.round import RoundKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def _copy(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "read", bytes_text(run.read)
     yield "sent", bytes_text(run.sent)
     for each in run.rounds:
-        sizes = (each.read, "read"), (each.changed, "changed"), (each.sent, "sent")
+        sizes = [(each.read, "read"), (each.changed, "changed"), (each.sent, "sent")]
+        if each.kind is RoundKind.BASELINE:
+            del sizes[1]  # all of the disks: what is not in use becomes zeros
         words = ", ".join(f"{bytes_text(size)} {what}" for size, what in sizes)
         yield f"round {each.number}, {each.kind}", f"{each.seconds:.1f} s: {words}"
     yield "file systems frozen for", f"{run.freeze_seconds:.3f} s"
