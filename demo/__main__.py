@@ -82,7 +82,7 @@ def _migrate(
     boot = evidence.source_boot(server)
     with phases.phase("build the helper VM (kept)"):
         helper.result()
-    job = migration.create_job(source_id, evidence.COMMAND)
+    job = migration.create_job(source_id, {"boot_check_command": evidence.COMMAND})
     migration.start_job(job)
     with phases.job() as look:
         done = migration.watch(job, look)

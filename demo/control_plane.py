@@ -21,13 +21,17 @@ PROGRAM = Path(sys.executable).with_name("rehost")
 class ControlPlane:
     """A running `rehost serve`; a context manager that ends it."""
 
-    def __init__(self, data: Path, cache: Path, log: Path) -> None:
-        """Starts it; the data folder is made if it is not there. ControlPlaneError when it does not serve."""
+    def __init__(self, data: Path, cache: Path, log: Path, ports: tuple[int, int] = (0, 0)) -> None:
+        """Starts it; the data folder is made if it is not there. ControlPlaneError when it does not serve.
+
+        `ports`: of the API, and of the data plane; 0: any.
+        """
         self.data = data
         self._log = log
         # If the demo itself is killed, what it started must not stay behind.
         argv = [str(find("setpriv")), "--pdeathsig", "TERM", str(PROGRAM), "serve", "--data", str(data)]
-        argv += ["--listen", "127.0.0.1:0", "--receive-listen", "127.0.0.1:0", "--helper-cache", str(cache)]
+        argv += ["--listen", f"127.0.0.1:{ports[0]}", "--receive-listen", f"127.0.0.1:{ports[1]}"]
+        argv += ["--helper-cache", str(cache)]
         with log.open("wb") as output:
             # A session of its own: Ctrl-C is for the demo, which then ends this in order.
             self._process = subprocess.Popen(
@@ -54,6 +58,10 @@ class ControlPlane:
     def ports(self) -> tuple[int, int]:
         """Of the API, and of the data plane."""
         return int(self._serving["port"]), int(self._serving["receiver_port"])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def first_access_key(self) -> Path:

@@ -25,7 +25,7 @@ def check(source: SourceServer, boot: str, output: Path, freeze: float, keep: Pa
 
     `boot`: the source's boot id from before the migration; `output`: what COMMAND printed in the image.
     """
-    image = _records_of(output)
+    image = records_of(output)
     # What is being written just now may be there in part; all before it was on stable storage.
     content = source.run(f"cat {RECORDS}")
     original = content[: content.rfind(b"\n") + 1]
@@ -38,7 +38,8 @@ def check(source: SourceServer, boot: str, output: Path, freeze: float, keep: Pa
     return proof
 
 
-def _records_of(output: Path) -> bytes:
+def records_of(output: Path) -> bytes:
+    """The record file that COMMAND printed in the image."""
     state, _, encoded = output.read_text().strip().partition("\n")
     if state != "active":
         raise RecordsError(f"the recorder does not run in the image: {state}", f"see {output}")

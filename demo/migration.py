@@ -52,14 +52,15 @@ class Migration:
             f"no source server is available after {REGISTER_DEADLINE:.0f} s", "see the agent's log"
         )
 
-    def create_job(self, source: str, boot_check_command: str) -> str:
+    def create_job(self, source: str, replication: Mapping[str, object]) -> str:
+        """`replication`: the keys of ReplicationParameters."""
         reply = self._client.create_replication_job_with_options(
             models.CreateReplicationJobRequest(
                 region_id=REGION,
                 source_id=source,
                 name="demo",
                 image_name="shop",
-                replication_parameters=json.dumps({"boot_check_command": boot_check_command}),
+                replication_parameters=json.dumps(replication),
             ),
             self._runtime,
         )
