@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rehost.block.room import Room
 from rehost.compute.driver import ImageState, VolumeSpec
-from rehost.compute.local import LocalDriver, folders
+from rehost.compute.local import LocalDriver, replicas
 from rehost.core.errors import NotFoundError, VolumeError, VolumeFullError
 from tests.compute.replicas import CHUNK, fill, sealed
 
@@ -116,7 +117,7 @@ def test_what_is_written_already_needs_no_room(local: LocalDriver, monkeypatch: 
     specs = [VolumeSpec(0, len(whole), CHUNK, used=len(whole))]
     local.create_replica("j-1", specs, 1)
     fill(local.replica_path("j-1"), [whole], 1)
-    monkeypatch.setattr(folders, "free_bytes", lambda path: 4096)
+    monkeypatch.setattr(replicas, "room_at", lambda path: Room(4096, 512))
     local.create_replica("j-1", specs, 2)
     with pytest.raises(VolumeFullError, match=rf"needs {4 * CHUNK} bytes more.* 4096 free"):
         local.create_replica("j-2", specs, 1)

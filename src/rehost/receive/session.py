@@ -4,9 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rehost.block.replica import Replica
+from rehost.block.room import room_at
 from rehost.block.volume import ChunkWrite, ZeroWrite
 from rehost.core import digest
-from rehost.core.errors import DigestMismatchError, InvalidValueError, TicketError, WireError
+from rehost.core.errors import (
+    DigestMismatchError,
+    InvalidValueError,
+    TicketError,
+    VolumeFullError,
+    WireError,
+)
 from rehost.receive.batch import Batch
 from rehost.receive.ticket import Ticket
 from rehost.wire import messages as m
@@ -67,10 +74,22 @@ class Session:
         if not self.pending:
             return []
         writes = self._batch.take()
+        self._check_room(sum(len(write.content) for write in writes if isinstance(write, ChunkWrite)))
         self._open.replica.commit(self._open.ticket.generation, writes)
         self.chunks += sum(isinstance(write, ChunkWrite) for write in writes)
         self.zeroes += sum(write.count for write in writes if isinstance(write, ZeroWrite))
         return [m.Ack(self._batch.last_seq)]
+
+    def _check_room(self, needed: int) -> None:
+        """Before the file system is full: whoever has to say that it is needs some room for it."""
+        folder = self._open.replica.path.parent  # which stays if the replica is taken away meanwhile
+        room = room_at(folder)
+        if needed > room.left:
+            raise VolumeFullError(
+                f"{folder} has no room for {needed} bytes more: {room.free} are free there,"
+                f" of which {room.kept} are kept for the control plane's own records",
+                "make room on the file system that holds the data folder, then start the job again",
+            )
 
     @property
     def _open(self) -> Admission:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rehost.block.durable import write_file
 from rehost.block.replica import create, open_replica
+from rehost.block.room import room_at
 from rehost.block.volume import VolumeShape
 from rehost.compute.driver import VolumeSpec
 from rehost.compute.local import folders
@@ -81,10 +82,11 @@ class Replicas:
     def _check_space(self, job: str, volumes: Sequence[VolumeSpec]) -> None:
         """What an earlier attempt has written already needs no room."""
         needed = sum(self._missing(job, volume) for volume in volumes)
-        free = folders.free_bytes(self._parent)
-        if needed > free:
+        room = room_at(self._parent)
+        if needed > room.left:
             raise VolumeFullError(
-                f"the replica of {job} needs {needed} bytes more, and {self._parent} has {free} free",
+                f"the replica of {job} needs {needed} bytes more, and {self._parent} has {room.free} free,"
+                f" of which {room.kept} are kept for the control plane's own records",
                 "make room on the file system that holds the data folder, then start the job again",
             )
 
