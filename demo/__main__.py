@@ -3,17 +3,19 @@
 Everything lies in .cache/demo of the checkout; what is expensive to make is kept for the next time in .cache.
 """
 
+import fcntl
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from demo import control_plane, evidence, report, source_machine
+from demo import evidence, report, source_machine
 from demo.control_plane import ControlPlane
 from demo.migration import Migration
 from demo.phases import Phases
@@ -37,7 +39,8 @@ def main() -> int:
     phases = Phases(console)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as by Ctrl-C
     try:
-        outcome = _demonstrate(phases)
+        with _alone():
+            outcome = _demonstrate(phases)
     except KeyboardInterrupt:
         console.print("\nstopped; nothing is left running", style="yellow")
         return 130
@@ -52,7 +55,6 @@ def main() -> int:
 
 
 def _demonstrate(phases: Phases) -> report.Outcome:
-    _prepare_folder()
     accelerator = accel.choose(CACHE)
     kind = "KVM" if accelerator == accel.KVM else "software emulation"
     phases.console.print(f"virtual machines run on {kind}; everything is kept in {FOLDER}")
@@ -97,12 +99,18 @@ def _migrate(
     return report.Outcome(plane.data, image, run, boot_evidence, proof, sizes, job)
 
 
-def _prepare_folder() -> None:
-    """Each demo begins with a data folder of its own; the last one's images go with theirs."""
-    if pid := control_plane.in_use(FOLDER / "data"):
-        raise RehostError(f"another demo (process {pid}) uses {FOLDER}", "wait for its end, or stop it")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Each demo begins with a folder of its own; the last one's images go with theirs."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RehostError(f"another demo uses {FOLDER}", "wait for its end, or stop it") from None
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir()
+        yield
 
 
 def _prepare_helper() -> None:

@@ -1,7 +1,6 @@
 """The control plane of the demo: `rehost serve` on a data folder of its own, by its command line."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -99,13 +98,3 @@ class ControlPlane:
         raise ControlPlaneError(
             f"`rehost serve` does not serve: {words or 'it says nothing'}", f"see {self._log}"
         )
-
-
-def in_use(data: Path) -> int | None:
-    """The process that serves a data folder; None when there is none."""
-    try:
-        pid = int(json.loads((data / "serve.json").read_text())["pid"])
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return None
-    return pid
