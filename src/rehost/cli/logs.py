@@ -24,7 +24,7 @@ def configure(folder: Path) -> None:
     )
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.WARNING)
-    console.setFormatter(_formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    console.setFormatter(_formatter(shared, _console_renderer()))
     logging.basicConfig(level=logging.INFO, handlers=[file, console], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
@@ -32,6 +32,13 @@ def configure(folder: Path) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
+    )
+
+
+def _console_renderer() -> structlog.dev.ConsoleRenderer:
+    """Tracebacks as Python writes them: structlog's own show the values of variables, secrets among them."""
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
 
 
