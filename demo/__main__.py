@@ -58,7 +58,7 @@ def _demonstrate(phases: Phases) -> report.Outcome:
     accelerator = accel.choose(CACHE)
     kind = "KVM" if accelerator == accel.KVM else "software emulation"
     phases.console.print(f"virtual machines run on {kind}; everything is kept in {FOLDER}")
-    with ThreadPoolExecutor(2) as pool:
+    with _builders() as pool:
         helper = pool.submit(_prepare_helper)
         disks = pool.submit(source_machine.build, CACHE)
         with phases.phase("start the control plane (rehost serve)"):
@@ -111,6 +111,19 @@ def _alone() -> Iterator[None]:
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir()
         yield
+
+
+@contextmanager
+def _builders() -> Iterator[ThreadPoolExecutor]:
+    """Threads that build what is kept. When the demo ends early, so do the programs that they wait for."""
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for thread in Path("/proc/self/task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    os.kill(int(child), signal.SIGTERM)
+            raise
 
 
 def _prepare_helper() -> None:
