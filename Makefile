@@ -17,11 +17,11 @@ demo: setup
 	@$(PYTHON) -m demo
 
 test: setup
-	$(PYTHON) -m pytest -m "not lab"
+	$(PYTHON) -m pytest -m "not lab" -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff format --check src tests demo bench
 	.venv/bin/mypy src demo
 	.venv/bin/lint-imports
 
