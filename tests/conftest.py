@@ -25,6 +25,15 @@ def cache() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How two workers share the tests: one the virtual machines, from the start and one at a time, since each
+    of them keeps a core busy; the other whole files, so that what a file builds is built once."""
+    for item in items:
+        group = "vm" if item.get_closest_marker("vm") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("vm") is None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A test that was skipped proves nothing: say so last, where it is read."""
     reports = terminalreporter.stats.get("skipped", [])
