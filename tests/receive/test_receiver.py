@@ -327,6 +327,20 @@ def test_a_replica_that_is_not_there_is_an_error(site: Site) -> None:
     assert getattr(caught.value, "code", "") == "TargetDisk.WriteFailed"
 
 
+def test_signals_that_come_one_upon_the_other_end_the_receiver(tmp_path: Path) -> None:
+    """As for the end of a parent with many threads."""
+    for number in range(5):
+        site = Site(tmp_path / str(number), SHAPES)
+        site.raise_generation(1)
+        site.start()
+        assert site.process is not None
+        with site.sender():  # it has its handler by now
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                os.kill(site.process.pid, signal.SIGTERM)
+        assert site.stop(0) in (0, -signal.SIGTERM)  # the latter if one comes when Python has ended
+
+
 def test_the_receiver_dies_with_its_parent(tmp_path: Path) -> None:
     """The parent is killed with -9: nothing but the kernel can tell the child."""
     site = Site(tmp_path, SHAPES)

@@ -1,5 +1,6 @@
 """What each command of `rehost-agent` does; `main` has the words for the command line."""
 
+import _thread
 import argparse
 import logging
 import os
@@ -166,7 +167,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
+        signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
     with logs.to_standard_error():
         Service(own, arguments.state, collect, copy).run(stop)
     return 0

@@ -22,6 +22,23 @@ _TICK = 0.5  # seconds after which a silent connection looks whether it should e
 _SILENCE = 0.01  # seconds without a byte after which a batch is not made to wait for more
 
 
+class Stop:
+    """The word to end, which a signal's handler may give.
+
+    A handler can interrupt itself: for a parent's end the kernel sends the signal once for each thread of the
+    parent. The lock in an Event would then wait for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def set(self) -> None:
+        self._said = True
+
+    def is_set(self) -> bool:
+        return self._said
+
+
 class Receiver:
     """Serves a listening socket until `stop` is set."""
 
@@ -33,7 +50,7 @@ class Receiver:
         self._admissions = admissions
         self._log = log
         self._threads: set[threading.Thread] = set()
-        self.stop = threading.Event()
+        self.stop = Stop()
 
     def serve(self) -> None:
         """Returns after `stop`, when all connections have ended."""
@@ -77,7 +94,7 @@ class Receiver:
 class _Conversation:
     """One connection from its Hello to its end."""
 
-    def __init__(self, channel: Channel, admissions: Admissions, stop: threading.Event, log: Any) -> None:
+    def __init__(self, channel: Channel, admissions: Admissions, stop: Stop, log: Any) -> None:
         self._channel = channel
         self._admissions = admissions
         self._stop = stop
