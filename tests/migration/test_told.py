@@ -1,6 +1,7 @@
 """What goes wrong is told where the person is: at the SDK, at the agent's command line, in the job."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -106,6 +107,38 @@ def test_a_full_target_disk_is_told_in_the_job_which_goes_on_when_there_is_room(
     migration.start_job(job)
     plane.until_state(job, JobState.FINISHED)
     assert (replica / "disk-0.raw").read_bytes() == disk.image.read_bytes()
+
+
+def test_a_disk_that_others_filled_to_the_last_byte_is_told_by_the_api_and_later_in_the_job(
+    plane: ControlPlane, agent: Agent
+) -> None:
+    migration = Migration(plane.data / "first-access-key.json")
+    job = migration.create_job(migration.wait_for_source(), SLOWLY)
+    migration.start_job(job)
+    replica = plane.data / "replicas" / job
+    until(lambda: (replica / "replica.json").exists() and len(Ledger(replica).content) > 4, "it copies")
+    ballast = plane.data / "ballast"
+    fill(ballast, leave=64 << 10)
+    until(lambda: "make room" in agent.log.read_text(), "the agent says it")
+    until(lambda: refusal(migration, job), "the API says it")
+    refused = refusal(migration, job)
+    assert refused is not None
+    assert refused.code == "ServiceUnavailable"
+    assert "the disk is full" in refused.message
+
+    ballast.unlink()
+    plane.stop(signal.SIGTERM)
+    plane.start()
+    migration = Migration(plane.data / "first-access-key.json")
+    assert in_error(migration, job)[0] == "TargetDisk.Full"
+
+
+def refusal(migration: Migration, job: str) -> TeaException | None:
+    try:
+        migration.describe(job)
+    except TeaException as error:
+        return error
+    return None
 
 
 def test_a_target_disk_that_is_too_small_is_told_before_anything_is_copied(

@@ -3,7 +3,14 @@
 A message names the parameter, its value and what is allowed; `Recommend` in the reply is the next step.
 """
 
-from rehost.core.errors import InvalidValueError, NotFoundError, RehostError, ReportedError, code_of
+from rehost.core.errors import (
+    DataFolderFullError,
+    InvalidValueError,
+    NotFoundError,
+    RehostError,
+    ReportedError,
+    code_of,
+)
 
 INTERNAL = (
     "An error occurred while processing your request. Please try again. "
@@ -55,6 +62,8 @@ def refused(error: RehostError) -> ApiError | None:
     if isinstance(error, NotFoundError | InvalidValueError):
         status = 404 if isinstance(error, NotFoundError) else 400
         return ApiError(status, code, _sentence(error.what), error.advice)
+    if isinstance(error, DataFolderFullError):
+        return ApiError(503, "ServiceUnavailable", _sentence(error.what), error.advice)
     return None
 
 

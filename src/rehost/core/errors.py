@@ -202,3 +202,9 @@ class DataFolderError(RehostError):
     """The data folder of the control plane cannot be used."""
 
     code = "DataFolder.Unusable"
+
+
+class DataFolderFullError(DataFolderError):
+    """The control plane cannot write its records; what was to be written is to be repeated."""
+
+    code = "DataFolder.Full"

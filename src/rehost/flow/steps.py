@@ -6,13 +6,14 @@ stopped, failed, deleted, or taken over by a newer generation.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rehost.compute.driver import Driver
 from rehost.core import replication
 from rehost.core.agentapi import Assignment, Result
-from rehost.core.errors import NotFoundError, RehostError, ReportedError, code_of
+from rehost.core.errors import DataFolderFullError, NotFoundError, RehostError, ReportedError, code_of
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState
 from rehost.core.progress import overall
@@ -29,6 +30,7 @@ from rehost.store.transition import Job
 
 NEXT, WAIT, OVER = "next", "wait", "over"
 ACTOR = "rehost"
+NO_ROOM_PAUSE = 2.0  # seconds until a step whose records found no room is repeated
 _ORDER = (JobState.PREPARING, JobState.SYNCING, JobState.PROCESSING, JobState.CLEANING)
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,17 @@ class Steps:
         return self._in(JobState.CLEANING, run_id, generation, self._clean)
 
     def _in(self, state: JobState, run_id: str, generation: int, work: Callable[[_Task], str]) -> str:
+        """Without room for records nobody could be told of a failure: the step waits for room."""
+        while True:
+            try:
+                return self._once(state, run_id, generation, work)
+            except DataFolderFullError as error:
+                if self.stopping():
+                    raise InterruptedByStopError from error
+                _log.error("run %s waits: %s", run_id, error)
+                time.sleep(NO_ROOM_PAUSE)
+
+    def _once(self, state: JobState, run_id: str, generation: int, work: Callable[[_Task], str]) -> str:
         task = self._task(run_id, generation)
         if task is None or task.job.state not in _ORDER:
             return OVER
@@ -75,6 +88,8 @@ class Steps:
             return NEXT if _ORDER.index(task.job.state) > _ORDER.index(state) else OVER
         try:
             return work(task)
+        except DataFolderFullError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has to say so
             return self._failed(task, error)
 

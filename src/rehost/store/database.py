@@ -1,6 +1,7 @@
 """The engine behind all records: SQLite in WAL mode for one process, PostgreSQL by its URL."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rehost.core import ids
+from rehost.core.errors import DataFolderFullError
 from rehost.store.upgrade import upgrade
 
 BUSY_SECONDS = 30  # how long a writer waits for another one before SQLite gives up
@@ -45,9 +47,20 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction: all of it is durable when the block ends, nothing when it raises."""
-        with self._writer.begin() as connection:
-            yield connection
+        """One transaction: all of it is durable when the block ends, nothing when it raises.
+
+        DataFolderFullError when there is no room for it.
+        """
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+                raise
+            raise DataFolderFullError(
+                "the control plane cannot write its records: the disk is full",
+                "make room on the file system that holds the data folder, then start rehost serve again",
+            ) from error
 
     def close(self) -> None:
         self._engine.dispose()
