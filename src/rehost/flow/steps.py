@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from rehost.compute.driver import Driver
 from rehost.core import replication
 from rehost.core.agentapi import Assignment, Result
-from rehost.core.errors import DataFolderFullError, NotFoundError, RehostError, ReportedError, code_of
+from rehost.core.errors import (
+    DataFolderFullError,
+    InvalidTransitionError,
+    NotFoundError,
+    RehostError,
+    ReportedError,
+    code_of,
+)
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState
 from rehost.core.progress import overall
@@ -90,6 +97,12 @@ class Steps:
             return work(task)
         except DataFolderFullError:
             raise
+        except InvalidTransitionError as error:
+            # Another execution of this step was quicker: what it made of the job counts.
+            now = self._task(run_id, generation)
+            if now is not None and now.job.state is state:
+                return self._failed(task, error)
+            return self._once(state, run_id, generation, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has to say so
             return self._failed(task, error)
 
