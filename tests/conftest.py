@@ -29,6 +29,7 @@ def cache() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups become parts of the names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """How two workers share the tests: one the virtual machines, from the start and one at a time, since each
     of them keeps a core busy; the other whole files, so that what a file builds is built once."""
