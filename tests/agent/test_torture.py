@@ -84,7 +84,6 @@ def copy_once(
     for number, kind in enumerate(kinds):
         assert differing_bytes(frozen.images[number], site.replica(number), frozen.used[number]) == []
         check(kind, site.replica(number), disks, folder / "copy.img")
-    assert all("writes were tracked" in part.reason for part in report.consistency), report.consistency
     assert all(part.way == "frozen" for part in report.consistency)
     return report
 
@@ -104,12 +103,16 @@ def many_times(
             if kind == "ext4":  # each way to discard: as files go, and by trims
                 run("mount", "-o", "remount,discard", disk.mount)
             stack.enter_context(tortured(disk.mount, seed))
-        changed = 0
+        changed = tracked = 0
         for turn in range(times):
             if turn % 2 == 0:
                 site.renew()
-            changed += copy_once(site, disks, kinds, folder, suspects).rounds[-1].changed
+            report = copy_once(site, disks, kinds, folder, suspects)
+            changed += report.rounds[-1].changed
+            tracked += all("writes were tracked (" in part.reason for part in report.consistency)
         assert changed > 0  # the disks were not idle
+        # Not all of them: kernels leave programs out now and then, and then digests have to be compared.
+        assert tracked >= times // 2
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])

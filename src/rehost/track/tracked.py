@@ -50,17 +50,14 @@ class Tracked:
     def _ask(self, device: int, tracker: Tracker, below: Suspicion) -> Suspicion:
         since = self._completed.get(device)
         self._begun[device] = tracker.close_epoch()
-        if since is None:
-            tracker.check()
-            return Suspicion(
-                below.extents, f"{below.reason}; writes are tracked from now on ({tracker.rung})"
-            )
-        extents = tracker.since(since)
-        tracker.check()
-        return Suspicion(
-            tuple(extents),
-            f"writes were tracked ({tracker.rung}): {total(extents)} bytes in {len(extents)} places",
-        )
+        extents = None if since is None else tracker.since(since)
+        doubt = tracker.doubt()
+        if extents is None:
+            return Suspicion(below.extents, f"{below.reason}; tracking begins ({tracker.rung})")
+        if doubt:
+            return Suspicion(below.extents, f"{below.reason}; writes were tracked, but {doubt}")
+        reason = f"writes were tracked ({tracker.rung}): {total(extents)} bytes in {len(extents)} places"
+        return Suspicion(tuple(extents), reason)
 
     def _tracker(self, device: int) -> Tracker | None:
         if device not in self._trackers and device not in self._reasons:

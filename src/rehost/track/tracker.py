@@ -52,19 +52,19 @@ class Tracker:
         """What was written in this epoch or later, merged, in whole chunks."""
         return self.maps.since(epoch)
 
-    def check(self) -> None:
-        """TrackingError if a write may have been missed. After `since`, so that its answer is covered."""
+    def doubt(self) -> str:
+        """Why a write before this moment may have been missed; empty if none was. After `since`, so that its
+        answer is covered.
+
+        Counting begins anew then: who reads all of the disk after this moment may rely on what is marked
+        from the epoch on that was begun before. TrackingError if this is not the disk any more.
+        """
         if identity_of(self.disk.number) != self.disk:
             raise TrackingError(f"{self.disk.path} is not the disk any more that was tracked")
-        self._check_passthrough()
-        verdicts = self._verdicts()
-        if verdicts.count(Verdict.EQUAL) or Verdict.BUSY in verdicts:
-            return
-        if Verdict.SURPLUS in verdicts:
-            raise TrackingError(f"the tracker of {self.disk.path} counted writes that the kernel did not")
-        raise TrackingError(
-            f"the kernel counted writes to {self.disk.path} that the tracker did not see{self._missed()}"
-        )
+        why = self._passed() or self._uncounted()
+        if why:
+            self.begin_audit()
+        return why
 
     def misses(self) -> list[int | None]:
         """How often each completion program was left out, at any disk's events; None if not told."""
@@ -82,14 +82,21 @@ class Tracker:
         self.shelf.clear()
         self.close()
 
-    def _check_passthrough(self) -> None:
-        count = self.maps.count(0).passthrough
-        if count != self._passthrough:
-            fresh, self._passthrough = count - self._passthrough, count
-            raise TrackingError(
-                f"a program sent {fresh} commands with data to {self.disk.path} past the block layer (SG_IO,"
-                " NVMe passthrough), and these may write"
-            )
+    def _passed(self) -> str:
+        fresh = self.maps.count(0).passthrough - self._passthrough
+        if not fresh:
+            return ""
+        return f"{fresh} commands with data came past the block layer (SG_IO, NVMe passthrough) and may write"
+
+    def _uncounted(self) -> str:
+        verdicts = self._verdicts()
+        if Verdict.EQUAL in verdicts or Verdict.BUSY in verdicts:
+            return ""
+        if Verdict.SURPLUS in verdicts:
+            return "the tracker counted writes that the kernel did not"
+        misses = [count for count in self.misses() if count is not None]
+        left_out = f" (its programs were left out {misses} times)" if any(misses) else ""
+        return f"the kernel counted writes that the tracker did not see{left_out}"
 
     def _verdicts(self) -> list[Verdict]:
         """One for each completion program; as soon as one has seen all, it does not matter what others did:
@@ -107,10 +114,6 @@ class Tracker:
         before = [self.maps.count(row).sectors for row in rows]
         kernel = written_to(self.disk)
         return [Look(before[row - 1], kernel, self.maps.count(row).sectors) for row in rows]
-
-    def _missed(self) -> str:
-        misses = [count for count in self.misses() if count is not None]
-        return f" (its programs were left out {misses} times)" if any(misses) else ""
 
     def begin_audit(self) -> None:
         looks = []
