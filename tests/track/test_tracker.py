@@ -103,11 +103,26 @@ def test_discards_and_zeroes_are_writes(tracker: Tracker, disk: LoopDisk, comman
     assert tracker.doubt() == ""
 
 
-def test_a_long_discard_marks_whole_groups(tracker: Tracker, disk: LoopDisk) -> None:
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [
+        (0, 2800),  # all of it
+        (1024, 1024),  # a group
+        (1023, 1026),  # a group and a chunk before and after
+        (33, 100),  # no group, blocks
+        (31, 66),  # one chunk, two blocks, one chunk
+        (1000, 65),  # over the end of a group
+        (5, 2000),
+        (2000, 799),
+    ],
+)
+def test_long_requests_mark_exactly_what_they_touch(
+    tracker: Tracker, disk: LoopDisk, first: int, count: int
+) -> None:
     epoch = tracker.close_epoch()
-    run("blkdiscard", "-o", str(300 * MIB), "-l", str(350 * MIB), disk.path)
-    assert tracker.since(epoch) == [Extent(256 * MIB, SIZE)]
-    assert tracker.maps.count(1).sectors == 350 * MIB // 512
+    run("blkdiscard", "-o", str(first * CHUNK), "-l", str(count * CHUNK), disk.path)
+    assert tracker.since(epoch) == [Extent(first * CHUNK, (first + count) * CHUNK)]
+    assert tracker.maps.count(1).sectors == count * CHUNK // 512
     assert tracker.doubt() == ""
 
 

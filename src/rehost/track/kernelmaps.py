@@ -10,7 +10,7 @@ from pathlib import Path
 from rehost.core.extent import Extent, chunk_count, merge
 from rehost.track.bpf import system
 from rehost.track.bpf.memory import memory_of
-from rehost.track.bpf.programs import CELLS, COUNTS, GROUP, Maps
+from rehost.track.bpf.programs import BLOCK, CELLS, COUNTS, GROUP, Maps
 
 NAMES = ("epoch", "cells", "groups", "counts")
 
@@ -59,7 +59,7 @@ class KernelMaps:
         value = ctypes.create_string_buffer(COUNTS * self._cpus)
         system.lookup(self.descriptors[3], row, value)
         words = memoryview(value.raw).cast("Q")
-        return Count(*(sum(words[place::3]) for place in range(3)))
+        return Count(*(sum(words[place::4]) for place in range(3)))
 
     def close(self) -> None:
         for memory in (self._epoch, self._cells, self._groups):
@@ -69,16 +69,22 @@ class KernelMaps:
 
     def _runs(self, epoch: int) -> Iterator[tuple[int, int]]:
         """Marked chunks, first and end."""
-        groups = self._groups.all()
+        words, per = self._groups.all(), GROUP // 4
         for group in range(self._groups_count):
-            if groups[2 * group] < epoch:
-                continue
+            any_, all_ = words[group * per], words[group * per + 1]
             base = group * CELLS
-            if groups[2 * group + 1] >= epoch:
+            if all_ >= epoch:
                 yield base, base + CELLS
-            else:
-                page = self._cells.element(group)
-                yield from ((base + n, base + n + 1) for n, mark in enumerate(page) if mark >= epoch)
+            elif any_ >= epoch:
+                yield from _marked(words[group * per + 2 : (group + 1) * per], epoch, base, BLOCK)
+                yield from _marked(self._cells.element(group), epoch, base, 1)
+
+
+def _marked(words: memoryview, epoch: int, base: int, size: int) -> Iterator[tuple[int, int]]:
+    """The chunks, first and end, of words that stand for `size` chunks each."""
+    for place, mark in enumerate(words):
+        if mark >= epoch:
+            yield base + place * size, base + (place + 1) * size
 
 
 def create(size: int, chunk: int, rows: int) -> KernelMaps:

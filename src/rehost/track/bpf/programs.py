@@ -11,14 +11,16 @@ from rehost.track.bpf.btf import Btf
 from rehost.track.bpf.formats import Format
 
 CELLS = 1024  # cells in an element of the map of cells: one page, so that pages can be mapped and skipped
-GROUP = 8  # bytes: the epoch of the last write to any of the group's cells, then of the last one to all
-COUNTS = 24  # bytes: requests of any kind, sectors written, passthrough requests that send data
-SPAN = 64  # chunks that are marked one by one; longer requests mark whole groups
+BLOCK = 32  # chunks; a group of CELLS chunks has as many blocks
+GROUP = 8 + 4 * (CELLS // BLOCK)  # bytes; epochs of the last mark in the group, on all of it, on each block
+COUNTS = 32  # bytes: requests of any kind, sectors written, passthrough requests that send data, a scratch
+SPAN = 64  # chunks that are marked one by one; longer requests mark blocks and groups between their ends
 _GROUPS = (
     66  # a request has less than 2^32 bytes: no more groups of 64 MiB (and no smaller chunk than 64 KiB)
 )
 SMALLEST_CHUNK = 64 << 10
 _LOOKUP = 1
+_SCRATCH = 24  # in the row of counts
 _KEY, _ROW = -4, -16  # on the stack
 _READ, _PASSTHROUGH = 0, 32  # REQ_OP_READ; REQ_OP_SCSI_IN was the first of the passthrough operations
 _OUT = 1  # the bit of operations that send data
@@ -192,12 +194,15 @@ def _mark(code: Assembler, target: Target) -> None:
     code.store_value(4, 10, _KEY, 0)
     _look_up(code, target.maps.epoch)
     code.load(4, 8, 0, 0)
+    for register in (6, 7):  # the ends may lie in groups that nothing below marks as a whole
+        _element(code, target.maps.groups, register, CELLS)
+        code.store(4, 0, 0, 8)
     code.alu_register(Alu.MOV, 1, 7)
     code.alu_register(Alu.SUB, 1, 6)
-    code.jump(Jump.GE, 1, SPAN, "groups")
-    _mark_chunks(code, target.maps)
-    code.label("groups")
-    _mark_groups(code, target.maps)
+    code.jump(Jump.GE, 1, SPAN, "long")
+    _up_to_the_end(code, target.maps, SPAN)
+    code.label("long")
+    _mark_long(code, target.maps)
 
 
 def _chunks(code: Assembler, shift: int) -> None:
@@ -213,45 +218,108 @@ def _chunks(code: Assembler, shift: int) -> None:
     code.alu(Alu.RSH, 6, shift)
 
 
-def _mark_chunks(code: Assembler, maps: Maps) -> None:
-    """Unrolled: verifiers before Linux 5.3 take no loops."""
-    for register in (6, 7):  # a short run touches the group of its first and of its last chunk, no other
-        code.alu_register(Alu.MOV, 1, register)
-        _look_up_group(code, maps)
-        code.store(4, 0, 0, 8)
-    for _ in range(SPAN):
-        code.jump_register(Jump.GT, 6, 7, "end")
-        code.alu_register(Alu.MOV, 1, 6)
-        code.alu(Alu.RSH, 1, 10)
-        code.store(4, 10, _KEY, 1)
-        _look_up(code, maps.cells)
-        code.alu_register(Alu.MOV, 1, 6)
-        code.alu(Alu.AND, 1, CELLS - 1)
-        code.alu(Alu.LSH, 1, 2)
-        code.alu_register(Alu.ADD, 0, 1)
-        code.store(4, 0, 0, 8)
-        code.alu(Alu.ADD, 6, 1)
-    code.go("end")
+def _mark_long(code: Assembler, maps: Maps) -> None:
+    """Chunks up to a block, blocks up to a group, groups, blocks, chunks: exact, in a bound number of steps.
 
-
-def _mark_groups(code: Assembler, maps: Maps) -> None:
-    """Marks more than was written: a group's whole 1,024 chunks."""
-    code.alu(Alu.RSH, 6, 10)
-    code.alu(Alu.RSH, 7, 10)
+    Everything is unrolled: verifiers before Linux 5.3 take no loops.
+    """
+    _forget(code)
+    for _ in range(BLOCK):
+        _leave_at_multiple(code, BLOCK, "blocks")
+        _mark_chunk(code, maps)
+    code.label("blocks")
+    _forget(code)
+    for _ in range(CELLS // BLOCK):
+        _leave_at_multiple(code, CELLS, "groups")
+        _leave_before_end(code, BLOCK, "rest")
+        _mark_block(code, maps)
+    code.label("groups")
+    _forget(code)
     for _ in range(_GROUPS):
+        _leave_before_end(code, CELLS, "last blocks")
+        _mark_group(code, maps)
+    code.label("last blocks")
+    _forget(code)
+    for _ in range(CELLS // BLOCK):
+        _leave_before_end(code, BLOCK, "rest")
+        _mark_block(code, maps)
+    code.label("rest")
+    _forget(code)
+    _up_to_the_end(code, maps, BLOCK)
+
+
+def _forget(code: Assembler) -> None:
+    """Make the verifier forget what it knows of the first and the last chunk, by a way through memory: there
+    are many ways to here, and without this it would follow what comes after for each of them.
+
+    Register 9 is the end afterwards.
+    """
+    code.load(8, 1, 10, _ROW)
+    for register in (6, 7):
+        code.store(8, 1, _SCRATCH, register)
+        code.load(8, register, 1, _SCRATCH)
+    code.alu_register(Alu.MOV, 9, 7)
+    code.alu(Alu.ADD, 9, 1)
+
+
+def _leave_at_multiple(code: Assembler, size: int, label: str) -> None:
+    code.alu_register(Alu.MOV, 1, 6)
+    code.alu(Alu.AND, 1, size - 1)
+    code.jump(Jump.EQ, 1, 0, label)
+
+
+def _leave_before_end(code: Assembler, size: int, label: str) -> None:
+    """If the next `size` chunks are not all of the request's."""
+    code.alu_register(Alu.MOV, 1, 6)
+    code.alu(Alu.ADD, 1, size)
+    code.jump_register(Jump.GT, 1, 9, label)
+
+
+def _up_to_the_end(code: Assembler, maps: Maps, most: int) -> None:
+    for _ in range(most):
         code.jump_register(Jump.GT, 6, 7, "end")
-        code.store(4, 10, _KEY, 6)
-        _look_up(code, maps.groups)
-        code.store(4, 0, 0, 8)
-        code.store(4, 0, 4, 8)
-        code.alu(Alu.ADD, 6, 1)
+        _mark_chunk(code, maps)
     code.go("end")
 
 
-def _look_up_group(code: Assembler, maps: Maps) -> None:
-    code.alu(Alu.RSH, 1, 10)
+def _mark_chunk(code: Assembler, maps: Maps) -> None:
+    _element(code, maps.cells, 6, CELLS)
+    _step_into(code, 1, CELLS)
+    code.store(4, 0, 0, 8)
+    code.alu(Alu.ADD, 6, 1)
+
+
+def _mark_block(code: Assembler, maps: Maps) -> None:
+    _element(code, maps.groups, 6, CELLS)
+    code.store(4, 0, 0, 8)
+    _step_into(code, BLOCK, CELLS // BLOCK)
+    code.store(4, 0, 8, 8)
+    code.alu(Alu.ADD, 6, BLOCK)
+
+
+def _mark_group(code: Assembler, maps: Maps) -> None:
+    _element(code, maps.groups, 6, CELLS)
+    code.store(4, 0, 0, 8)
+    code.store(4, 0, 4, 8)
+    code.alu(Alu.ADD, 6, CELLS)
+
+
+def _element(code: Assembler, map_: int, chunk: int, per: int) -> None:
+    """register 0 = the element that tells of the chunk in a register, one for `per` chunks"""
+    code.alu_register(Alu.MOV, 1, chunk)
+    code.alu(Alu.RSH, 1, per.bit_length() - 1)
     code.store(4, 10, _KEY, 1)
-    _look_up(code, maps.groups)
+    _look_up(code, map_)
+
+
+def _step_into(code: Assembler, size: int, count: int) -> None:
+    """Move register 0 on to the word of the chunk in register 6: one for `size` chunks, `count` of them."""
+    code.alu_register(Alu.MOV, 1, 6)
+    if size > 1:
+        code.alu(Alu.RSH, 1, size.bit_length() - 1)
+    code.alu(Alu.AND, 1, count - 1)
+    code.alu(Alu.LSH, 1, 2)
+    code.alu_register(Alu.ADD, 0, 1)
 
 
 def _look_up(code: Assembler, map_: int) -> None:
