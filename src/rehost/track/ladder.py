@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rehost.core.errors import TrackingError
 from rehost.core.extent import chunk_size_for
@@ -50,7 +51,8 @@ def forget(number: int) -> None:
 def forget_all() -> None:
     """End every tracker of this machine that no process uses."""
     for number in numbers_kept():
-        forget(number)
+        with suppress(TrackingError):
+            forget(number)
 
 
 def _shelf(number: int) -> Shelf:
