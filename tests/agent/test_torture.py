@@ -82,10 +82,23 @@ def copy_once(
     frozen = Frozen(folder, site.disks)
     report = site.carry_out(Settings(while_frozen=frozen, limits=LIMITS, suspects=suspects))
     for number, kind in enumerate(kinds):
-        assert differing_bytes(frozen.images[number], site.replica(number), frozen.used[number]) == []
+        if kind == "btrfs":
+            assert only_discarded(frozen.images[number], site.replica(number))
+        else:
+            assert differing_bytes(frozen.images[number], site.replica(number), frozen.used[number]) == []
         check(kind, site.replica(number), disks, folder / "copy.img")
     assert all(part.way == "frozen" for part in report.consistency)
     return report
+
+
+def only_discarded(frozen: Path, replica: Path) -> bool:
+    """btrfs goes on with discards of free blocks in a freeze (FITRIM, discard=async), and does not tell here
+    which blocks are free: where the two differ, the disk has to be zero. What else may be is btrfs check's."""
+    with frozen.open("rb") as one, replica.open("rb") as other:
+        while content := one.read(4096):
+            if content != other.read(4096) and any(content):
+                return False
+    return True
 
 
 def many_times(
