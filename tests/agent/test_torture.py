@@ -93,7 +93,7 @@ def copy_once(
 
 def only_discarded(frozen: Path, replica: Path) -> bool:
     """btrfs goes on with discards of free blocks in a freeze (FITRIM, discard=async), and does not tell here
-    which blocks are free: where the two differ, the disk has to be zero. What else may be is btrfs check's."""
+    which blocks are free: where they differ, the disk has to be zero. The rest is btrfs check's."""
     with frozen.open("rb") as one, replica.open("rb") as other:
         while content := one.read(4096):
             if content != other.read(4096) and any(content):
