@@ -22,6 +22,7 @@ from rehost.core.errors import (
     TicketExpiredError,
 )
 from rehost.core.round import RoundKind
+from rehost.track.suspects import IdleDisks
 from tests.agent.copying import lab
 from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.receive.site import root_of
@@ -196,7 +197,12 @@ def test_what_cannot_freeze_is_compared_until_two_passes_agree(
     disk = LoopDisk(path, image, disks.mount(path))
     times = [0] * writes
     with lab(tmp_path, disk, options=RunOptions(streams=1)) as site:
-        report = site.carry_out(Settings(open_device=lambda p: Restless(open_source(p), disk.path, times)))
+        report = site.carry_out(
+            Settings(
+                open_device=lambda p: Restless(open_source(p), disk.path, times),
+                suspects=IdleDisks,  # a tracker knows what to read, and the disk is left alone
+            )
+        )
         assert [c.way for c in report.consistency] == [way]
         if way == "compared":
             assert site.replica().read_bytes() == image.read_bytes()

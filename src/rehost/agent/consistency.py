@@ -12,11 +12,12 @@ from rehost.track.used import PartitionUse
 
 def consistency_of(sources: Iterable[Source], final: Final) -> Iterator[PartitionConsistency]:
     for source in sources:
-        idle = final.look.suspicions[source.volume.volume]
-        remark = f"; {idle.reason}" if idle.extents == () else ""
+        suspicion = final.look.suspicions[source.volume.volume]
         for use in final.look.uses[source.volume.volume].partitions:
             way, reason = _way(use, final)
-            yield PartitionConsistency(device_name(source.disk, use.partition), way, reason + remark)
+            yield PartitionConsistency(
+                device_name(source.disk, use.partition), way, f"{reason}; {suspicion.reason}"
+            )
 
 
 def _way(use: PartitionUse, final: Final) -> tuple[str, str]:

@@ -87,6 +87,11 @@ class Copy:
             source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
             self._suspects.complete(source.number)
 
+    def distrust(self) -> None:
+        """Nothing is taken for known any more: the next round compares every chunk."""
+        for source in self.sources:
+            source.use = None
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:

@@ -53,6 +53,8 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
             return _attempt(copy, plan, number)
         except (FreezeError, DigestMismatchError) as error:
             copy.streams.reset()
+            if isinstance(error, DigestMismatchError):
+                copy.distrust()
             if attempt == plan.attempts:
                 what = f"{error.what} (attempt {attempt} of {plan.attempts})"
                 raise type(error)(what, error.advice) from error

@@ -3,6 +3,7 @@
 Tests put a recorded folder in the place of `/`.
 """
 
+import functools
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from rehost.agent.parse import netlink
 from rehost.core.errors import SourceReadError
+from rehost.core.server import KernelLevel
+from rehost.track import ladder
 
 Read = Callable[[int, int], bytes]
 
@@ -36,6 +39,15 @@ def dump_addresses() -> bytes:
     return answer
 
 
+@functools.cache
+def kernel_level() -> int:
+    """Every kernel that the agent starts on has FIFREEZE and O_DIRECT, so blocks can be copied.
+
+    Asked once: it takes a while, and what the kernel allows does not change.
+    """
+    return KernelLevel.BLOCKS if ladder.why_not() else KernelLevel.TRACKING
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """This machine, or a recording of one."""
@@ -44,6 +56,7 @@ class Host:
     uname: os.uname_result = os.uname()  # noqa: RUF009  constant while a kernel runs
     free_bytes: Callable[[str], int | None] = free_bytes
     dump_addresses: Callable[[], bytes] = dump_addresses
+    kernel_level: Callable[[], int] = kernel_level
 
     def path(self, absolute: str) -> Path:
         return self.root / absolute.lstrip("/")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rehost.block import durable
 from rehost.core.errors import AgentInstallError
+from rehost.track import ladder
 
 UNIT = "rehost-agent.service"
 
@@ -101,6 +102,7 @@ def remove(places: Places, state: Path, *, purge: bool) -> None:
     if places.systemd.is_dir() and places.unit.exists():
         _systemctl("disable", UNIT)
         _systemctl("stop", UNIT)
+    ladder.forget_all()
     places.unit.unlink(missing_ok=True)
     if places.systemd.is_dir():
         _systemctl("daemon-reload")

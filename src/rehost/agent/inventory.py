@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rehost.agent import disks
 from rehost.agent.host import Host
 from rehost.agent.parse import netlink, proc, sysfs
-from rehost.core.server import BootMode, Interface, Inventory, KernelLevel
+from rehost.core.server import BootMode, Interface, Inventory
 
 
 def collect(wanted: Sequence[str] = (), host: Host | None = None) -> Inventory:
@@ -26,8 +26,7 @@ def collect(wanted: Sequence[str] = (), host: Host | None = None) -> Inventory:
         memory=proc.meminfo(host.text("/proc/meminfo"))["MemTotal"],
         disks=disks.collect(host, wanted),
         interfaces=interfaces(host),
-        # Every kernel that the agent starts on has FIFREEZE and O_DIRECT; tracking is told when it is used.
-        kernel_level=KernelLevel.BLOCKS,
+        kernel_level=host.kernel_level(),
         platform_version=version,
         machine_id=host.text("/etc/machine-id").strip(),
     )

@@ -4,6 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from rehost.core.extent import total
 from rehost.core.round import RoundKind, RoundLimits, RoundReport, next_round
 from rehost.core.server import Inventory
 from rehost.track.freeze import LAUNCHER
-from rehost.track.suspects import IdleDisks, Suspects
+from rehost.track.suspects import Suspects
+from rehost.track.tracked import Tracked
 from rehost.wire.messages import MAX_STREAMS, VERSION, Hello
 from rehost.wire.payload import Packer
 from rehost.wire.tls import connect
@@ -51,7 +53,7 @@ class Settings:
     limits: RoundLimits = _LIMITS
     launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
     open_device: OpenDevice = _open
-    suspects: Callable[[], Suspects] = IdleDisks
+    suspects: Callable[[], Suspects] = Tracked
     while_frozen: Callable[[], None] = _nothing  # for tests: all is read, nothing is thawed
 
 
@@ -80,8 +82,9 @@ def carry_out(
         open_sources(assignment, inventory, settings.open_device) as sources,
         Streams(walkers, limit, gate) as streams,
         Reporting(assignment.run, assignment.generation, tally, progress),
+        closing(settings.suspects()) as suspects,
     ):
-        copy = Copy(sources, streams, settings.suspects(), tally, gate)
+        copy = Copy(sources, streams, suspects, tally, gate)
         return _Run(assignment, copy, settings).carry_out()
 
 

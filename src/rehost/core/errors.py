@@ -112,6 +112,12 @@ class FreezeError(RehostError):
     code = "SourceServer.FreezeFailed"
 
 
+class TrackingError(RehostError):
+    """Writes to a source disk cannot be tracked, or some of them were not seen: digests are compared."""
+
+    code = "SourceDisk.NotTracked"
+
+
 class VolumeFullError(RehostError):
     code = "TargetDisk.Full"
 

@@ -1,13 +1,16 @@
-"""The few system calls that Python's os module lacks: mlockall, munlockall, syncfs, sync_file_range."""
+"""The few system calls that Python's os module lacks: mlockall, syncfs, sync_file_range, mount."""
 
 import ctypes
 import errno
 import os
+from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _WHOLE_RANGE = 0, 0, 7  # to the end; wait for what is under way, write, and wait again
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
+_PRIVATE = 2 | 4 | 8  # no set-user-ID programs, no devices, no programs at all
+_LAZY = 2
 
 
 def lock_memory(whole: bool) -> None:
@@ -42,7 +45,16 @@ def write_back(fd: int) -> None:
     _call("sync_file_range", fd, *_WHOLE_RANGE)
 
 
-def _call(name: str, *arguments: int) -> None:
+def mount(kind: str, point: Path) -> None:
+    """Mount one of the kernel's own file systems."""
+    _call("mount", kind.encode(), str(point).encode(), kind.encode(), ctypes.c_ulong(_PRIVATE), None)
+
+
+def unmount(point: Path) -> None:
+    _call("umount2", str(point).encode(), _LAZY)
+
+
+def _call(name: str, *arguments: object) -> None:
     if getattr(_LIBC, name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")

@@ -1,8 +1,7 @@
 """The seam for write tracking: what of a disk may differ from what the last complete pass over it saw.
 
-Everything above this module looks only at suspects (and at chunks whose used blocks changed). Today whole
-disks are suspect unless the kernel's counters prove them idle; a tracker of single writes is another
-implementation of `Suspects` and nothing else.
+Everything above this module looks only at suspects (and at chunks whose used blocks changed). `IdleDisks`
+suspects whole disks unless the kernel's counters prove them idle; `tracked.Tracked` knows single writes.
 """
 
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ class Suspects(Protocol):
 
     def complete(self, device: int) -> None:
         """The pass that began last is durable as a whole."""
+
+    def close(self) -> None:
+        """No pass follows."""
 
 
 class IdleDisks:
@@ -60,3 +62,6 @@ class IdleDisks:
             self._completed.pop(device, None)
         elif now.reads > begun.reads or device in self._completed:
             self._completed[device] = begun
+
+    def close(self) -> None:
+        """Nothing is held."""

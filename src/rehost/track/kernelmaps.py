@@ -1,0 +1,126 @@
+"""The tracker's memory inside the kernel, read (and the epoch written) from here."""
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehost.core.extent import Extent, chunk_count, merge
+from rehost.track.bpf import system
+from rehost.track.bpf.memory import memory_of
+from rehost.track.bpf.programs import BLOCK, CELLS, COUNTS, GROUP, Maps
+
+NAMES = ("epoch", "cells", "groups", "counts")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Sums over all CPUs, since the tracker began."""
+
+    requests: int  # of any kind
+    sectors: int  # written, discarded or zeroed; only of completed requests
+    passthrough: int  # requests past the block layer that send data
+
+
+class KernelMaps:
+    """`descriptors` in the order of NAMES; they are closed with this."""
+
+    def __init__(self, descriptors: tuple[int, int, int, int], size: int, chunk: int, rows: int) -> None:
+        self.descriptors = descriptors
+        self._size, self._chunk, self._rows = size, chunk, rows
+        self._groups_count = groups_of(size, chunk)
+        self._epoch = memory_of(descriptors[0], 8, 1, writable=True)
+        self._cells = memory_of(descriptors[1], 4 * CELLS, self._groups_count)
+        self._groups = memory_of(descriptors[2], GROUP, self._groups_count)
+        self._cpus = possible_cpus()
+
+    @property
+    def maps(self) -> Maps:
+        epoch, cells, groups, counts = self.descriptors
+        return Maps(epoch=epoch, cells=cells, groups=groups, counts=counts)
+
+    def raise_epoch(self) -> int:
+        """The new epoch. Events that are under way may still mark the old one, see `wait_for_programs`."""
+        epoch = self._epoch.word(0) + 1
+        self._epoch.set_word(0, epoch)
+        return epoch
+
+    def since(self, epoch: int) -> list[Extent]:
+        """What was marked in this epoch or later, merged: whole chunks, cut at the disk's end."""
+        return merge(
+            Extent(first * self._chunk, min(end * self._chunk, self._size))
+            for first, end in self._runs(epoch)
+            if first * self._chunk < self._size
+        )
+
+    def count(self, row: int) -> Count:
+        value = ctypes.create_string_buffer(COUNTS * self._cpus)
+        system.lookup(self.descriptors[3], row, value)
+        words = memoryview(value.raw).cast("Q")
+        return Count(*(sum(words[place::4]) for place in range(3)))
+
+    def close(self) -> None:
+        for memory in (self._epoch, self._cells, self._groups):
+            memory.close()
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+    def _runs(self, epoch: int) -> Iterator[tuple[int, int]]:
+        """Marked chunks, first and end."""
+        words, per = self._groups.all(), GROUP // 4
+        for group in range(self._groups_count):
+            any_, all_ = words[group * per], words[group * per + 1]
+            base = group * CELLS
+            if all_ >= epoch:
+                yield base, base + CELLS
+            elif any_ >= epoch:
+                yield from _marked(words[group * per + 2 : (group + 1) * per], epoch, base, BLOCK)
+                yield from _marked(self._cells.element(group), epoch, base, 1)
+
+
+def _marked(words: memoryview, epoch: int, base: int, size: int) -> Iterator[tuple[int, int]]:
+    """The chunks, first and end, of words that stand for `size` chunks each."""
+    for place, mark in enumerate(words):
+        if mark >= epoch:
+            yield base + place * size, base + (place + 1) * size
+
+
+def create(size: int, chunk: int, rows: int) -> KernelMaps:
+    """Maps for a disk; OSError if the kernel refuses."""
+    groups = groups_of(size, chunk)
+    shapes = (("epoch", 8, 1), ("cells", 4 * CELLS, groups), ("groups", GROUP, groups))
+    made: list[int] = []
+    try:
+        made.extend(_array(f"rehost_{name}", value, entries) for name, value, entries in shapes)
+        made.append(system.create_map(system.PER_CPU_ARRAY, COUNTS, rows, 0, "rehost_counts"))
+        epoch, cells, groups_map, counts = made
+        maps = KernelMaps((epoch, cells, groups_map, counts), size, chunk, rows)
+    except BaseException:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+    maps.raise_epoch()  # to 1: a cell that was never marked has 0
+    return maps
+
+
+def groups_of(size: int, chunk: int) -> int:
+    return chunk_count(chunk_count(size, chunk), CELLS)
+
+
+def possible_cpus(text: str | None = None) -> int:
+    """How many values a per-CPU element has: the kernel's list of possible CPUs, such as 0-3 or 0,2-5."""
+    text = Path("/sys/devices/system/cpu/possible").read_text() if text is None else text
+    ends = [part.split("-")[-1] for part in text.strip().split(",")]
+    starts = [part.split("-")[0] for part in text.strip().split(",")]
+    return sum(int(end) - int(start) + 1 for start, end in zip(starts, ends, strict=True))
+
+
+def _array(name: str, value: int, entries: int) -> int:
+    try:
+        return system.create_map(system.ARRAY, value, entries, system.MAPPABLE, name)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return system.create_map(system.ARRAY, value, entries, 0, name)  # before Linux 5.5

@@ -1,0 +1,118 @@
+"""The seam over the tracker: what is suspect, and what takes over where writes are not tracked."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from rehost.core.errors import TrackingError
+from rehost.core.extent import Extent
+from rehost.track import ladder, pins
+from rehost.track.tracked import Tracked
+from rehost.track.tracker import Tracker
+from tests.loopdisks import LoopDisk, LoopDisks, run
+
+MIB = 1 << 20
+CHUNK = 256 << 10
+
+
+@pytest.fixture
+def disk(disks: LoopDisks) -> LoopDisk:
+    return disks.make(64 * MIB)
+
+
+@pytest.fixture
+def trackers() -> list[Tracker]:
+    return []
+
+
+@pytest.fixture
+def suspects(trackers: list[Tracker]) -> Iterator[Tracked]:
+    def track(number: int) -> Tracker:
+        trackers.append(ladder.track(number))
+        return trackers[-1]
+
+    tracked = Tracked(track)
+    yield tracked
+    tracked.close()
+
+
+def write(disk: LoopDisk, offset: int) -> None:
+    run(
+        "dd",
+        "if=/dev/urandom",
+        f"of={disk.path}",
+        "bs=4096",
+        "count=1",
+        "oflag=direct",
+        f"seek={offset // 4096}",
+    )
+
+
+def chunk(offset: int) -> Extent:
+    return Extent(offset // CHUNK * CHUNK, offset // CHUNK * CHUNK + CHUNK)
+
+
+def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, disk: LoopDisk) -> None:
+    assert suspects.begin(disk.number).extents is None
+    write(disk, 5 * MIB)  # inside the pass
+    suspects.complete(disk.number)
+    write(disk, 9 * MIB)
+    found = suspects.begin(disk.number)
+    assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
+    assert "writes were tracked (typed programs): 524288 bytes in 2 places" in found.reason
+    write(disk, 20 * MIB)
+    # That pass was not completed: its suspects are suspect again.
+    assert suspects.begin(disk.number).extents == (chunk(5 * MIB), chunk(9 * MIB), chunk(20 * MIB))
+    suspects.complete(disk.number)
+    assert suspects.begin(disk.number).extents == ()
+
+
+def test_one_doubt_costs_one_comparison(
+    suspects: Tracked, disk: LoopDisk, trackers: list[Tracker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects.begin(disk.number)
+    suspects.complete(disk.number)
+    write(disk, 5 * MIB)
+    with monkeypatch.context() as context:
+        context.setattr(Tracker, "_uncounted", lambda tracker: "the kernel counted more")
+        found = suspects.begin(disk.number)
+    assert found.extents is None
+    assert found.reason == "compared by digest; writes were tracked, but the kernel counted more"
+    write(disk, 9 * MIB)
+    suspects.complete(disk.number)
+    assert suspects.begin(disk.number).extents == (chunk(9 * MIB),)
+
+
+def test_a_disk_that_is_another_one_is_not_tracked_any_more(
+    suspects: Tracked, disk: LoopDisk, trackers: list[Tracker]
+) -> None:
+    suspects.begin(disk.number)
+    suspects.complete(disk.number)
+    run("losetup", "--detach", disk.path)
+    run("losetup", disk.path, disk.image)
+    for _ in range(2):
+        found = suspects.begin(disk.number)
+        assert found.extents is None
+        suspects.complete(disk.number)
+    assert "is not the disk any more" in found.reason
+    assert disk.number not in pins.numbers_kept()
+
+
+def test_the_rung_below_knows_idle_disks() -> None:
+    def refuse(number: int) -> Tracker:
+        raise TrackingError("the kernel refuses: bpf: Operation not permitted")
+
+    suspects = Tracked(refuse)
+    found = suspects.begin(os.makedev(4095, 7))
+    assert found.extents is None
+    assert found.reason == (
+        "compared by digest; writes are not tracked: the kernel refuses: bpf: Operation not permitted"
+    )
+
+
+def test_the_end_of_a_run_ends_the_tracking(suspects: Tracked, disk: LoopDisk) -> None:
+    suspects.begin(disk.number)
+    assert disk.number in pins.numbers_kept()
+    suspects.close()
+    assert disk.number not in pins.numbers_kept()
