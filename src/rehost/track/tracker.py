@@ -1,4 +1,4 @@
-"""Tracks the writes to one disk, inside the kernel. Why no write is missed: docs/decisions/0050.
+"""Tracks the writes to one disk, inside the kernel. Why no write is missed: docs/decisions/0011.
 
 A cell per chunk holds the epoch of the last write to it and is never cleared: what was written since epoch N
 began are the cells that are N or more.
