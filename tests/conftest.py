@@ -29,13 +29,8 @@ def cache() -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups become parts of the names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How two workers share the tests: one the virtual machines, from the start and one at a time, since each
-    of them keeps a core busy; the other whole files, so that what a file builds is built once."""
-    for item in items:
-        group = "vm" if item.get_closest_marker("vm") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Files with virtual machines first: they take longest, and two workers that share the files end together."""
     items.sort(key=lambda item: item.get_closest_marker("vm") is None)
 
 

@@ -64,6 +64,7 @@ def test_a_source_server_is_listed_and_shown(plane: ControlPlane, rehost: Rehost
 
 
 def test_a_listing_has_all_pages(plane: ControlPlane, rehost: Rehost) -> None:
+    Agent(plane)
     before = len(rehost.json("source", "list"))
     _register(plane, 51)  # a page has 50
     assert len(rehost.json("source", "list")) == before + 51
