@@ -30,7 +30,7 @@ def cache() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with virtual machines first: they take longest, and two workers that share the files end together."""
+    """Files with virtual machines first: they take longest, and so two workers end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("vm") is None)
 
 
