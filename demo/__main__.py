@@ -94,7 +94,7 @@ def _migrate(
         raise RehostError(f"{image.id} has no evidence of a boot", f"see {image.folder}")
     with phases.phase("hold the image's records against the source's"):
         output = image.boot_folder / "output.txt"
-        proof = evidence.check(server, boot, output, run.freeze_seconds, FOLDER)
+        proof = evidence.check(server, boot, output, run.held_seconds, FOLDER)
     sizes = sum(disk.source_size for disk in image.disks)
     return report.Outcome(plane.data, image, run, boot_evidence, proof, sizes, job)
 

@@ -20,7 +20,7 @@ def source_boot(source: SourceServer) -> str:
     return source.run("cat /proc/sys/kernel/random/boot_id").decode().strip()
 
 
-def check(source: SourceServer, boot: str, output: Path, freeze: float, keep: Path) -> Proof:
+def check(source: SourceServer, boot: str, output: Path, held: float, keep: Path) -> Proof:
     """Both record files are kept in the folder `keep`; RecordsError says what is not as it has to be.
 
     `boot`: the source's boot id from before the migration; `output`: what COMMAND printed in the image.
@@ -31,7 +31,7 @@ def check(source: SourceServer, boot: str, output: Path, freeze: float, keep: Pa
     original = content[: content.rfind(b"\n") + 1]
     for name, records in (("records-image.log", image), ("records-source.log", original)):
         (keep / name).write_bytes(records)
-    proof = prove(original, image, boot, freeze)
+    proof = prove(original, image, boot, held)
     state = source.run("systemctl show --property ActiveState --property NRestarts --value recorder").decode()
     if sorted(state.split()) != ["0", "active"]:
         raise RecordsError(f"the source's recorder did not run through: {' '.join(state.split())}")

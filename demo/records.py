@@ -52,12 +52,13 @@ def _record(line: bytes, whose: str) -> Record:
     return Record(int(number), boot, int(written), float(uptime))
 
 
-def prove(source: bytes, image: bytes, source_boot: str, freeze: float) -> Proof:
+def prove(source: bytes, image: bytes, source_boot: str, held: float) -> Proof:
     """Hold the image's file against the source's, which was read later.
 
-    `freeze`: seconds for which the source's file systems were frozen. The recorder was stopped for so long in
-    the middle of one write, so the end of the copy has to be where the source's own file shows that pause: a
-    copy that ends earlier lacks records that were on stable storage. RecordsError says what does not fit.
+    `held`: seconds for which all of the source's file systems were frozen. The recorder was stopped for so
+    long in the middle of one write, so the end of the copy has to be where the source's own file shows that
+    pause: a copy that ends earlier lacks records that were on stable storage. RecordsError says what does not
+    fit.
     """
     originals, copies = parse(source, "on the source"), parse(image, "in the image")
     copied = [record for record in copies if record.boot == source_boot]
@@ -70,19 +71,19 @@ def prove(source: bytes, image: bytes, source_boot: str, freeze: float) -> Proof
         raise RecordsError(f"the image has {missing}: did the recorder run?")
     if any(record.boot != source_boot for record in originals):
         raise RecordsError("the source was restarted during the migration")
-    pause = _pause_around(originals, len(copied))
-    if pause < freeze * 0.9:
+    pauses = sorted(after.uptime - before.uptime for before, after in pairwise(originals))
+    pause, usual = _pause_around(originals, len(copied)), pauses[len(pauses) // 2]
+    if pause < held - 2 * usual:  # the freeze may begin and end anywhere within the usual pauses
         raise RecordsError(
             f"after record {len(copied)}, the last one in the image, the source went on after {pause:.2f} s,"
-            f" but the freeze took {freeze:.2f} s: the copy ends before the freeze"
+            f" but it was frozen for {held:.2f} s: the copy ends before the freeze"
         )
-    pauses = sorted(after.uptime - before.uptime for before, after in pairwise(originals))
     return Proof(
         copied=len(copied),
         after_freeze=len(originals) - len(copied),
         written_by_image=len(own),
         pause=pause,
-        usual_pause=pauses[len(pauses) // 2],
+        usual_pause=usual,
     )
 
 

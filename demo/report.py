@@ -49,7 +49,7 @@ def _copy(outcome: Outcome) -> Iterator[tuple[str, str]]:
             del sizes[1]  # all of the disks: what is not in use becomes zeros
         words = ", ".join(f"{bytes_text(size)} {what}" for size, what in sizes)
         yield f"round {each.number}, {each.kind}", f"{each.seconds:.1f} s: {words}"
-    yield "file systems frozen for", f"{run.freeze_seconds:.3f} s"
+    yield "file systems frozen for", f"{run.freeze_seconds:.3f} s, all together {run.held_seconds:.3f} s"
 
 
 def _proof(outcome: Outcome) -> Iterator[tuple[str, str]]:

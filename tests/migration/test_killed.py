@@ -178,7 +178,7 @@ def _check_image(site: Site, source: SourceServer, image_id: str, run: Run) -> N
     assert seen is not None
     assert (seen.verdict.ok, seen.verdict.verdict) == (True, "ok")
     records = evidence.records_of(image.boot_folder / "output.txt")
-    proof = prove(source.records(), records, BOOT_ID.read_text().strip(), run.result.report.freeze_seconds)
+    proof = prove(source.records(), records, BOOT_ID.read_text().strip(), run.result.report.held_seconds)
     assert proof.copied > 0
 
 

@@ -36,6 +36,7 @@ class Final:
     look: Look
     roots: tuple[bytes, ...]  # the same on both sides
     seconds: float  # of the freeze
+    held: float  # seconds of it for which all file systems stood still together
     unfreezable: frozenset[FileSystem]
     settled: bool  # two passes over what cannot freeze agreed
 
@@ -85,7 +86,7 @@ def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     copy.keep(look)
     report = report_of(RoundKind.FINAL, number, before, copy.tally.whole(), time.monotonic() - began)
     roots = _complete(copy, look)
-    return Final(report, look, roots, freezer.seconds, freezer.unfreezable, settled)
+    return Final(report, look, roots, freezer.seconds, freezer.held, freezer.unfreezable, settled)
 
 
 def _frozen(

@@ -121,6 +121,7 @@ class _Run:
             sent=whole.sent,
             used=sum(total(use.used) for use in final.look.uses.values()),
             freeze_seconds=final.seconds,
+            held_seconds=final.held,
             started=self.started,
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),

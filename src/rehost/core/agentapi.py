@@ -122,10 +122,11 @@ class RunReport:
     read: int
     sent: int
     used: int  # bytes of used blocks in the final map
-    freeze_seconds: float
+    freeze_seconds: float  # from the first file system's freeze to the last one's thaw
     started: float
     ended: float
     consistency: tuple[PartitionConsistency, ...] = ()
+    held_seconds: float = 0.0  # of the freeze, while all file systems stood still together
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,12 @@ class Freezer:
         self._deadline = deadline
         self._launcher = launcher
         self._frozen: list[int] = []  # places in the tuples, in the order of freezing
-        self._began = 0.0
+        self._began = self._complete = 0.0  # when the first and the last was frozen
         self._locked = False
         self._bytecode = sys.dont_write_bytecode
         self.unfreezable: frozenset[FileSystem] = frozenset()  # known after `freeze`
         self.seconds = 0.0  # from the first freeze to the last thaw
+        self.held = 0.0  # seconds for which all of them stood still together: every write waited so long
 
     def __enter__(self) -> Self:
         inner_commands, self._commands = os.pipe()
@@ -79,9 +80,11 @@ class Freezer:
         self._began = time.monotonic()
         for place in range(len(self._systems)):
             self._freeze_one(place)
+        self._complete = time.monotonic()
 
     def thaw(self) -> None:
         """In reverse order; FreezeError if someone else thawed any of them, and then the round is void."""
+        self.held = time.monotonic() - self._complete
         torn = [place for place in reversed(self._frozen) if not self._thaw_one(place)]
         self.seconds = time.monotonic() - self._began
         self._frozen = []
