@@ -6,12 +6,13 @@ device and no file system: its one partition is a tar archive, which GRUB can re
 
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from rehost.convert.cache import built_once
 
 SECTOR = 512
 PARTITION = 2048  # sectors
@@ -97,13 +98,7 @@ class TinyGuest:
 def build(cache: Path) -> TinyGuest:
     """The guest's parts, from the cache if this file has not changed since."""
     key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    folder = cache / f"tiny-guest-{key}"
-    if not folder.exists():
-        building = cache / f".tiny-guest-{os.getpid()}"
-        building.mkdir(parents=True)
-        _build(building)
-        building.rename(folder)
-    return TinyGuest(folder)
+    return TinyGuest(built_once(cache / f"tiny-guest-{key}", _build))
 
 
 def _build(folder: Path) -> None:
