@@ -1,10 +1,8 @@
 """The agent's HTTPS client of the control plane: one connection, requests as values, errors as errors."""
 
-import contextlib
 import http.client
 import logging
 import random
-import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from rehost.core.agentapi import (
 )
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
 from rehost.wire import tls
+from rehost.wire.https import PinnedConnection
 
 TIMEOUT = 15.0  # seconds for connecting and for each answer
 _LETTING_GO = 1.0  # seconds for a thread to notice that its connection is closed
@@ -55,7 +54,7 @@ class ControlClient:
         self._context = _context(ca)
         self._authorization = authorization
         self._timeout = timeout
-        self._connection: _Connection | None = None
+        self._connection: PinnedConnection | None = None
         self._busy = threading.Lock()
         self.closed = False
 
@@ -129,7 +128,7 @@ class ControlClient:
 
     def _exchange_once(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
         if self._connection is None:
-            self._connection = _Connection(self.host, self.port, self._context, self._timeout)
+            self._connection = PinnedConnection(self.host, self.port, self._context, self._timeout)
         connection = self._connection
         if connection.sock is None:
             connection.connect()
@@ -154,39 +153,6 @@ class ControlClient:
             f"{place} cannot be reached: {error or type(error).__name__}",
             "check that `rehost serve` runs there and that no firewall is between",
         )
-
-
-class _Connection(http.client.HTTPSConnection):
-    """Connects to an address and checks the name `rehost`: the authority is pinned, the address is not."""
-
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
-        self._rehost_context = context
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self.host, self.port), self.timeout)
-        try:
-            tls.prepare(plain)
-            self.sock = self._rehost_context.wrap_socket(plain, server_hostname=tls.SERVER_NAME)
-        except BaseException:
-            plain.close()
-            raise
-
-    def allow(self, timeout: float) -> None:
-        """Seconds that the next answer may take."""
-        if self.sock is not None:
-            self.sock.settimeout(timeout)
-        self.timeout = timeout
-
-    def interrupt(self) -> None:
-        """End what another thread waits for; that thread then closes the socket.
-
-        Below TLS, whose own shutdown would change the object under that thread's hands.
-        """
-        sock = self.sock
-        if sock is not None:
-            with contextlib.suppress(OSError):  # not connected any more
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def host_and_port(endpoint: str) -> tuple[str, int]:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import secrets
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from typing import Any, cast
 from rehost.agent.control import host_and_port
 from rehost.api import signature
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
-from rehost.wire.tls import SERVER_NAME, client_context
+from rehost.wire.https import PinnedConnection
+from rehost.wire.tls import client_context
 
 VERSION = "2019-06-01"
 TIMEOUT = 30.0  # seconds for connecting and for each answer
@@ -150,7 +150,7 @@ class Client:
         return headers
 
     def _exchange(self, query: list[tuple[str, str]], headers: dict[str, str]) -> tuple[int, bytes]:
-        connection = _Connection(self.host, self.port, self._context)
+        connection = PinnedConnection(self.host, self.port, self._context, TIMEOUT)
         try:
             connection.request("POST", f"/?{signature.canonical_query(query)}", headers=headers)
             response = connection.getresponse()
@@ -170,22 +170,6 @@ class Client:
             f"{self._profile.endpoint} cannot be reached: {error or type(error).__name__}",
             "check that `rehost serve` runs there and that no firewall is between",
         )
-
-
-class _Connection(http.client.HTTPSConnection):
-    """Connects to an address and checks the name `rehost`: the authority is pinned, the address is not."""
-
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=TIMEOUT)
-        self._pinned = context
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self.host, self.port), self.timeout)
-        try:
-            self.sock = self._pinned.wrap_socket(plain, server_hostname=SERVER_NAME)
-        except BaseException:
-            plain.close()
-            raise
 
 
 def text(value: object) -> str:
