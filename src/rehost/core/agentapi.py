@@ -69,12 +69,14 @@ class Assignment:
     receiver_port: int
     volumes: tuple[AssignmentVolume, ...]
     options: RunOptions = RunOptions()
+    base_roots: tuple[str, ...] = ()  # hex, of the sealed run that this one builds on; empty: nothing known
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentAnswer:
     version: int  # give it back to be told only of changes
     assignment: Assignment | None
+    keep: str = ""  # the job whose tracking has to outlive its runs, as it runs again later; empty: none
 
 
 class Phase(StrEnum):
