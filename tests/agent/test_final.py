@@ -7,6 +7,7 @@ import pytest
 
 from rehost.agent.final import check_feasible
 from rehost.agent.run import Settings
+from rehost.block.layer import chain
 from rehost.core.digest import SIZE
 from rehost.core.errors import DigestMismatchError, FreezeError
 from rehost.core.round import RoundKind, RoundReport
@@ -32,7 +33,7 @@ def test_the_best_rate_counts_as_sending_slows_rounds() -> None:
 
 def falsify(site: Lab, chunk: int) -> None:
     """Another digest for one chunk, as if its content had been written over unnoticed."""
-    with site.site.shapes[0].journal_path(site.site.folder).open("r+b") as journal:
+    with chain(site.site.folder)[0].journal(0).open("r+b") as journal:
         journal.seek(chunk * SIZE)
         journal.write(os.urandom(SIZE))
 

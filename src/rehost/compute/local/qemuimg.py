@@ -7,10 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from rehost.core.errors import MissingProgramError, RehostError, VolumeError, VolumeFullError
+from rehost.core.errors import (
+    MissingProgramError,
+    RehostError,
+    VolumeError,
+    VolumeFullError,
+    VolumeInUseError,
+)
 
 PROGRAM = "qemu-img"
 
+_CORRUPT, _LEAKS = 2, 3  # exit codes of check; clusters that nobody uses only cost space
 _PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
 
 
@@ -19,6 +26,29 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
     path = folder / name
     _run("create", "-q", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path), str(size))
     return path
+
+
+def rebase(path: Path, backing: str, backing_format: str) -> None:
+    """Put a qcow2 file on another one of the same content; VolumeInUseError while somebody has it open."""
+    _run("rebase", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path))
+
+
+def commit(path: Path) -> None:
+    """Write what a qcow2 file has into the file below it, and leave it as it is; repeatable.
+
+    VolumeInUseError while anything has one of the two open.
+    """
+    _run("commit", "-q", "-d", "-f", "qcow2", str(path))
+
+
+def is_sound(path: Path) -> bool:
+    """Nothing in a qcow2 file is corrupt; VolumeInUseError while somebody writes it."""
+    command = [PROGRAM, "check", "-q", "-f", "qcow2", str(path)]
+    with _start(command) as process:
+        _, complaint = process.communicate()
+    if process.returncode not in (0, _CORRUPT, _LEAKS):
+        raise _error(command, complaint)
+    return process.returncode != _CORRUPT
 
 
 def needed(path: Path, form: str) -> int:
@@ -77,4 +107,6 @@ def _error(command: Sequence[str], complaint: bytes) -> RehostError:
     what = f"{' '.join(command[:2])} failed for {command[-1]}: {text}"
     if "No space left on device" in text:
         return VolumeFullError(what, "make room on that file system, then repeat")
+    if re.search(r"Failed to get .* lock", text):
+        return VolumeInUseError(what, "end the machine, export or boot check that uses it, then repeat")
     return VolumeError(what, "see the message of qemu-img")
