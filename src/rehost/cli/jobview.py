@@ -27,6 +27,24 @@ def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
 
 
+def periodic(job: Job) -> str:
+    """When a job runs again and what it keeps; empty for one that runs once."""
+    if job.get("RunOnce", True):
+        return ""
+    return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
+
+
+def runs(job: Job) -> str:
+    """A line for each run, the oldest first."""
+    found = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun", [])
+    lines = (
+        f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
+        f"{'' if run.get('EndTime') else '  (not ended)'}"
+        for run in found
+    )
+    return "\n".join(lines)
+
+
 def failure(job: Job) -> str:
     """What went wrong and what to do next; empty for a job that is not InError."""
     if job["Status"] != "InError":

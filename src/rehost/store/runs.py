@@ -29,7 +29,7 @@ class Run:
     id: str
     job: str
     number: int  # from 1
-    generation: int  # from 1
+    generation: int  # from 1, rising over all runs of a job: it is what fences writers
     type: RunType
     started: float
     ended: float | None
@@ -52,7 +52,7 @@ class Runs:
             job = transition.read(connection, job_id)
             open_run = _read(connection, job.current_run)
             if open_run is None or open_run.ended is not None:
-                run = _add(connection, job_id, 1 if open_run is None else open_run.number + 1, kind, now)
+                run = _add(connection, job_id, open_run, kind, now)
             else:
                 run = _raise_generation(connection, open_run)
             transition.move(
@@ -143,13 +143,11 @@ class Runs:
             connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
 
 
-def _add(connection: sa.Connection, job_id: str, number: int, kind: RunType, now: float) -> Run:
+def _add(connection: sa.Connection, job_id: str, last: Run | None, kind: RunType, now: float) -> Run:
     run_id = new_id(Kind.RUN)
-    connection.execute(
-        runs.insert().values(
-            id=run_id, job=job_id, number=number, generation=1, type=kind, started=now, image_id="", error=""
-        )
-    )
+    number, generation = (0, 0) if last is None else (last.number, last.generation)
+    row = {"id": run_id, "job": job_id, "number": number + 1, "generation": generation + 1, "type": kind}
+    connection.execute(runs.insert().values(**row, started=now, image_id="", error=""))
     return _exists(_read(connection, run_id))
 
 
