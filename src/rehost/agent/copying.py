@@ -13,7 +13,8 @@ from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import Pass, Round
 from rehost.core import digest
 from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extent, differing, merge
+from rehost.core.extent import Extents, differing, union
+from rehost.core.extents import MOST
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
@@ -119,9 +120,9 @@ def report_of(
     )
 
 
-def _suspects(suspicion: Suspicion, before: DiskUse | None, now: DiskUse) -> list[Extent] | None:
+def _suspects(suspicion: Suspicion, before: DiskUse | None, now: DiskUse) -> Extents | None:
     """What was written, and where use changed without a write: a freed block has to become zero, and one that
     was reserved and never written has to become what it is."""
     if suspicion.extents is None or before is None:
         return None
-    return merge([*suspicion.extents, *differing(before.used, now.used)])
+    return union([suspicion.extents, differing(before.used, now.used)], MOST)

@@ -4,6 +4,7 @@ Everything above this module looks only at suspects (and at chunks whose used bl
 suspects whole disks unless the kernel's counters prove them idle; `tracked.Tracked` knows single writes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from rehost.track.counters import Counters, counters_of
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    extents: tuple[Extent, ...] | None  # bytes of the disk, merged; None: all of it
+    extents: Sequence[Extent] | None  # bytes of the disk, merged; None: all of it
     reason: str  # for people
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rehost.core.errors import TrackingError
-from rehost.core.extent import total
 from rehost.track import ladder
 from rehost.track.suspects import IdleDisks, Suspicion
 from rehost.track.tracker import Tracker
@@ -56,8 +55,8 @@ class Tracked:
             return Suspicion(below.extents, f"{below.reason}; tracking begins ({tracker.rung})")
         if doubt:
             return Suspicion(below.extents, f"{below.reason}; writes were tracked, but {doubt}")
-        reason = f"writes were tracked ({tracker.rung}): {total(extents)} bytes in {len(extents)} places"
-        return Suspicion(tuple(extents), reason)
+        reason = f"writes were tracked ({tracker.rung}): {extents.total} bytes in {len(extents)} places"
+        return Suspicion(extents, reason)
 
     def _tracker(self, device: int) -> Tracker | None:
         if device not in self._trackers and device not in self._reasons:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rehost.block.linux import aligned_buffer
 from rehost.core.errors import TrackingError
-from rehost.core.extent import Extent, chunk_size_for
+from rehost.core.extent import Extents, chunk_size_for
 from rehost.track.audit import Bounds, Look, Verdict, bounds, judge
 from rehost.track.bpf import system
 from rehost.track.bpf.attach import Attached, Rung
@@ -48,8 +48,8 @@ class Tracker:
         system.wait_for_programs()  # what read the old epoch has stored it
         return epoch
 
-    def since(self, epoch: int) -> list[Extent]:
-        """What was written in this epoch or later, merged, in whole chunks."""
+    def since(self, epoch: int) -> Extents:
+        """What was written in this epoch or later, in whole chunks."""
         return self.maps.since(epoch)
 
     def doubt(self) -> str:
