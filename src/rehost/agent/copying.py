@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
 from rehost.agent.sources import Source, Sources
 from rehost.agent.spans import View
@@ -30,6 +31,11 @@ class Look:
     suspicions: Mapping[int, Suspicion]
 
     @property
+    def partial(self) -> bool:
+        """Of every disk it is known what may differ."""
+        return all(walked.view.suspects is not None for walked in self.passes)
+
+    @property
     def totals(self) -> dict[int, int]:
         return {walked.view.volume.volume: walked.view.weight for walked in self.passes}
 
@@ -52,14 +58,33 @@ class Copy:
         welcome = self.streams.connect()
         self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
 
+    def build_on(self, checkpoint: Checkpoint) -> None:
+        """Begin where an earlier run ended, with every disk of which it is known what was written since."""
+        for source, volume in zip(self.sources, checkpoint.volumes, strict=True):
+            if volume.volume.volume in self._fresh:
+                source.basis = "the replica is empty"
+            elif volume.bookmark is None:
+                source.basis = "writes were not tracked after the run before"
+            else:
+                source.basis = self._suspects.resume(source.number, volume.bookmark)
+            if not source.basis:
+                source.nodes, source.use = volume.known_nodes(), volume.known_use()
+
+    def checkpoint(self, job: str, roots: Sequence[str]) -> Checkpoint:
+        """Where this run ended, once both sides agree on the roots."""
+        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)))
+
     def round(self, kind: RoundKind, number: int) -> RoundReport:
-        """A round while the server works."""
+        """A round while the server works. A baseline that has to look at parts only is a delta."""
         self.sources.check()
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
             sync(systems)
             self.sources.flush()
             look = self.look(systems)
+        if kind is RoundKind.BASELINE:
+            kind = RoundKind.DELTA if look.partial else kind
+            self._note_basis(look)
         self.tally.begin(kind, number, look.totals)
         self.walk(look.passes)
         self.streams.drain()
@@ -99,6 +124,16 @@ class Copy:
             yield
         except SourceReadError as error:
             raise self.sources.explain(error) from error
+
+    def _note_basis(self, look: Look) -> None:
+        for source in self.sources:
+            reason = look.suspicions[source.volume.volume].reason
+            source.basis = f"{source.basis}: {reason}" if source.basis else reason
+
+    def _volume_checkpoint(self, source: Source) -> VolumeCheckpoint:
+        assert source.use is not None, "a pass was kept"
+        bookmark = self._suspects.bookmark(source.number)
+        return volume_checkpoint(source.volume, source.number, bookmark, source.use, source.nodes)
 
     def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion) -> Pass:
         volume = source.volume

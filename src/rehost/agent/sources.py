@@ -33,6 +33,7 @@ class Source:
     places: frozenset[Place]  # its partitions, as the kernel had them at the start
     nodes: list[bytes]  # subtrees of the replica's digests after the last complete pass; empty: not known
     use: DiskUse | None = None  # of the last complete pass
+    basis: str = ""  # why nothing of an earlier run could be built on; later, what the first round built on
 
     def check(self, open_device: OpenDevice) -> None:
         """SourceDiskChangedError if this is not the disk any more that it was, or not so divided."""

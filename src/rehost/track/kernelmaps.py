@@ -43,11 +43,14 @@ class KernelMaps:
         epoch, cells, groups, counts = self.descriptors
         return Maps(epoch=epoch, cells=cells, groups=groups, counts=counts)
 
+    @property
+    def epoch(self) -> int:
+        return self._epoch.word(0)
+
     def raise_epoch(self) -> int:
         """The new epoch. Events that are under way may still mark the old one, see `wait_for_programs`."""
-        epoch = self._epoch.word(0) + 1
-        self._epoch.set_word(0, epoch)
-        return epoch
+        self._epoch.set_word(0, self.epoch + 1)
+        return self.epoch
 
     def since(self, epoch: int) -> Extents:
         """What was marked in this epoch or later: whole chunks, cut at the disk's end; if it is in very many

@@ -40,10 +40,7 @@ class PartitionUse:
 class DiskUse:
     used: Extents  # bytes from the disk's beginning
     partitions: tuple[PartitionUse, ...]
-
-    @property
-    def gap(self) -> int:
-        return max((use.gap for use in self.partitions), default=0)
+    gap: int = 0  # the largest of its partitions'
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,8 @@ def use_of(
     """
     partitions = tuple(_use(partition, device, systems, first_page, bound) for partition in disk.partitions)
     free = union(partition.free for partition in partitions)
-    return DiskUse(subtract(Extent(0, disk.size), free), partitions)
+    gap = max((use.gap for use in partitions), default=0)
+    return DiskUse(subtract(Extent(0, disk.size), free), partitions, gap)
 
 
 def swap_header(page: memoryview) -> int:
