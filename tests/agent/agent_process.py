@@ -27,6 +27,7 @@ class Task(msgspec.Struct):
     rate: float = 0.0  # bytes a second; 0: as fast as can be
     waits_frozen: bool = False  # inside each freeze, for a line of input
     attempts: int = 3
+    state: str = ""  # the folder of the checkpoint
 
 
 class Outcome(msgspec.Struct):
@@ -56,7 +57,12 @@ def outcome_of(task: Task) -> Outcome:
                 client_context(task.ca),
                 lambda _: None,
                 threading.Event(),
-                Settings(open_device=open_device, while_frozen=while_frozen, freeze_attempts=task.attempts),
+                Settings(
+                    open_device=open_device,
+                    while_frozen=while_frozen,
+                    freeze_attempts=task.attempts,
+                    state=Path(task.state) if task.state else None,
+                ),
             )
         )
     except RehostError as error:

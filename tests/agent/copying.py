@@ -29,6 +29,7 @@ class Lab:
     site: Site
     disks: tuple[LoopDisk, ...]
     options: RunOptions = OPTIONS
+    base_roots: tuple[str, ...] = ()
 
     @property
     def assignment(self) -> Assignment:
@@ -37,7 +38,15 @@ class Lab:
             for shape, disk in zip(self.site.shapes, self.disks, strict=True)
         )
         return Assignment(
-            "r-1", "job", 1, self.site.ticket(), "127.0.0.1", self.site.port, volumes, self.options
+            "r-1",
+            "job",
+            1,
+            self.site.ticket(),
+            "127.0.0.1",
+            self.site.port,
+            volumes,
+            self.options,
+            self.base_roots,
         )
 
     def carry_out(

@@ -35,6 +35,17 @@ def test_a_quiet_disk_needs_one_delta() -> None:
     assert rounds([10**6, 100]) == [BASELINE, DELTA, FINAL]
 
 
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=12))
+def test_a_run_that_builds_on_another_begins_with_a_delta(changes: list[int]) -> None:
+    done: list[RoundReport] = []
+    while (kind := next_round(done, LIMITS)) is not None:
+        kind = DELTA if kind is BASELINE else kind
+        changed = changes[min(len(done), len(changes) - 1)]
+        done.append(RoundReport(kind, len(done) + 1, 1000, changed, changed, 1.0))
+    assert [report.kind for report in done[-2:]] == [DELTA, FINAL]
+    assert (len(done) == 2) == (changes[0] <= LIMITS.small)
+
+
 def test_deltas_go_on_while_they_shrink() -> None:
     assert rounds([10**6, 10**5, 10**4, 50]) == [BASELINE, DELTA, DELTA, DELTA, FINAL]
 

@@ -151,7 +151,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
-    from rehost.agent.run import carry_out  # late: only this command needs all of it
+    from rehost.agent.run import Settings, carry_out  # late: only this command needs all of it
     from rehost.agent.service import Service
 
     own = identity.registered(arguments.state)
@@ -163,7 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
     def copy(
         assignment: Assignment, progress: Callable[[Progress], None], stop: threading.Event
     ) -> RunReport:
-        return carry_out(assignment, collect(), context, progress, stop)
+        settings = Settings(state=arguments.state)
+        return carry_out(assignment, collect(), context, progress, stop, settings)
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

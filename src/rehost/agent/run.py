@@ -1,13 +1,15 @@
 """Carries out an assignment: rounds until the replica equals the source's frozen disks."""
 
+import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rehost.agent import checkpoint
 from rehost.agent.bandwidth import Limit
 from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
@@ -32,6 +34,8 @@ from rehost.wire.messages import MAX_STREAMS, VERSION, Hello
 from rehost.wire.payload import Packer
 from rehost.wire.tls import connect
 
+log = logging.getLogger(__name__)
+
 _LIMITS = RoundLimits()
 _CONNECTING = 15.0  # seconds for one attempt to reach the receiver
 
@@ -54,6 +58,7 @@ class Settings:
     launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
     open_device: OpenDevice = _open
     suspects: Callable[[], Suspects] = Tracked
+    state: Path | None = None  # folder in which a checkpoint is kept for the next run; None: nothing is
     while_frozen: Callable[[], None] = _nothing  # for tests: all is read, nothing is thawed
 
 
@@ -82,7 +87,7 @@ def carry_out(
         open_sources(assignment, inventory, settings.open_device) as sources,
         Streams(walkers, limit, gate) as streams,
         Reporting(assignment.run, assignment.generation, tally, progress),
-        closing(settings.suspects()) as suspects,
+        _suspects(settings) as suspects,
     ):
         copy = Copy(sources, streams, suspects, tally, gate)
         return _Run(assignment, copy, settings).carry_out()
@@ -98,11 +103,36 @@ class _Run:
 
     def carry_out(self) -> RunReport:
         self.copy.connect()
+        self._build_on_the_last_run()
         while (kind := next_round(self.done, self.settings.limits)) is not RoundKind.FINAL:
             assert kind is not None
             self.copy.tally.phase = Phase.COPYING
             self.done.append(self.copy.round(kind, len(self.done) + 1))
-        return self._report(self._final())
+        report = self._report(self._final())
+        self._keep(report)
+        return report
+
+    def _build_on_the_last_run(self) -> None:
+        known = checkpoint.load(self.settings.state) if self.settings.state else None
+        why = known.objection(self.assignment) if known else ""
+        if known is not None and not why:
+            self.copy.build_on(known)
+        for source in self.copy.sources:
+            source.basis = why or source.basis
+
+    def _keep(self, report: RunReport) -> None:
+        if self.settings.state is None:
+            return
+        try:
+            checkpoint.save(self.settings.state, self.copy.checkpoint(self.assignment.job, report.roots))
+        except OSError as error:
+            log.warning(
+                "the checkpoint of run %s cannot be kept in %s (%s): the next run compares digests. Make room"
+                " there.",
+                self.assignment.run,
+                self.settings.state,
+                error.strerror,
+            )
 
     def _final(self) -> Final:
         deadline = self.assignment.options.freeze_deadline
@@ -125,7 +155,21 @@ class _Run:
             started=self.started,
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
+            basis=tuple(source.basis for source in self.copy.sources),
         )
+
+
+@contextmanager
+def _suspects(settings: Settings) -> Iterator[Suspects]:
+    """As long as there is a checkpoint, what it builds on goes on, however this run ends."""
+    suspects = settings.suspects()
+    try:
+        yield suspects
+    finally:
+        if settings.state is not None and checkpoint.exists(settings.state):
+            suspects.leave()
+        else:
+            suspects.close()
 
 
 def _walker(

@@ -129,6 +129,7 @@ class RunReport:
     ended: float
     consistency: tuple[PartitionConsistency, ...] = ()
     held_seconds: float = 0.0  # of the freeze, while all file systems stood still together
+    basis: tuple[str, ...] = ()  # for people: what the first round built on, of each volume, and why
 
 
 @dataclass(frozen=True, slots=True)

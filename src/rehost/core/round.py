@@ -1,4 +1,7 @@
-"""Rounds of a run: the baseline, deltas while they shrink, then the final one under freeze."""
+"""Rounds of a run: the baseline, deltas while they shrink, then the final one under freeze.
+
+A run that builds on the one before it begins with a delta: it looks at what was written since.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +45,7 @@ def next_round(done: list[RoundReport], limits: RoundLimits) -> RoundKind | None
     deltas = [result for result in done if result.kind is RoundKind.DELTA]
     if not deltas:
         return RoundKind.DELTA
-    shrinking = deltas[-1].changed * 2 < done[-2].changed
+    shrinking = len(done) < 2 or deltas[-1].changed * 2 < done[-2].changed
     if deltas[-1].changed <= limits.small or len(deltas) >= limits.most_rounds or not shrinking:
         return RoundKind.FINAL
     return RoundKind.DELTA
