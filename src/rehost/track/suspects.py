@@ -30,6 +30,10 @@ class Suspects(Protocol):
     def complete(self, device: int) -> None:
         """The pass that began last is durable as a whole."""
 
+    def pending(self, device: int) -> int | None:
+        """Bytes that were written since the last `begin`, as far as can be told cheaply and at any time, from
+        another thread too; None: nobody knows."""
+
     def close(self) -> None:
         """No pass follows."""
 
@@ -62,6 +66,10 @@ class IdleDisks:
             self._completed.pop(device, None)
         elif now.reads > begun.reads or device in self._completed:
             self._completed[device] = begun
+
+    def pending(self, device: int) -> int | None:
+        marked, now = self._begun.get(device) or self._completed.get(device), counters_of(device)
+        return 0 if marked is not None and now is not None and now.writes == marked.writes else None
 
     def close(self) -> None:
         """Nothing is held."""

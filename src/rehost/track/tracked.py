@@ -1,5 +1,6 @@
 """Suspects by single writes where a disk can be tracked; where not, by the rung below, with the reason."""
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ class Tracked:
         self._reasons: dict[int, str] = {}  # of disks that are not tracked (any more)
         self._begun: dict[int, int] = {}  # epochs
         self._completed: dict[int, int] = {}
+        self._lock = threading.Lock()  # a tracker's memory must not go while another thread looks at it
 
     def begin(self, device: int) -> Suspicion:
         """The rung below goes along with every pass, so that it can take over at any of them."""
@@ -41,11 +43,23 @@ class Tracked:
         if device in self._begun:
             self._completed[device] = self._begun.pop(device)
 
+    def pending(self, device: int) -> int | None:
+        with self._lock:
+            tracker = self._trackers.get(device)
+            epoch = self._begun.get(device, self._completed.get(device))
+            if tracker is None or epoch is None:
+                return self._below.pending(device)
+            try:
+                return total(tracker.since(epoch))
+            except OSError:
+                return None
+
     def close(self) -> None:
         """End the tracking of all disks."""
-        for device, tracker in list(self._trackers.items()):
-            del self._trackers[device]
-            tracker.stop()
+        with self._lock:
+            for device, tracker in list(self._trackers.items()):
+                del self._trackers[device]
+                tracker.stop()
 
     def _ask(self, device: int, tracker: Tracker, below: Suspicion) -> Suspicion:
         since = self._completed.get(device)
@@ -71,5 +85,5 @@ class Tracked:
         self._reasons[device] = why
         self._begun.pop(device, None)
         self._completed.pop(device, None)
-        with suppress(OSError):  # it may be what broke
+        with self._lock, suppress(OSError):  # it may be what broke
             self._trackers.pop(device).stop()
