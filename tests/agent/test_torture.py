@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from rehost.agent.run import Settings
-from rehost.core.agentapi import RunReport
+from rehost.core.agentapi import RunOptions, RunReport
 from rehost.core.extent import Extent, subtract
-from rehost.core.round import RoundLimits
 from rehost.track import ladder
 from rehost.track.bpf import attach
 from rehost.track.fsmap import free_extents
@@ -25,7 +24,7 @@ from tests.loopdisks import LoopDisk, LoopDisks, open_folder, run
 MIB = 1 << 20
 SIZES = {"ext4": 200 * MIB, "xfs": 300 * MIB, "btrfs": 200 * MIB}
 CHECKS = {"ext4": ("e2fsck", "-fn"), "xfs": ("xfs_repair", "-n", "-f"), "btrfs": ("btrfs", "check")}
-LIMITS = RoundLimits(most_rounds=4, small=MIB)
+OPTIONS = RunOptions(freeze_target=0.01, most_rounds=4)
 FEW, MANY = 5, 50
 
 
@@ -80,7 +79,7 @@ def copy_once(
     site: Lab, disks: LoopDisks, kinds: tuple[str, ...], folder: Path, suspects: Callable[[], Suspects]
 ) -> RunReport:
     frozen = Frozen(folder, site.disks)
-    report = site.carry_out(Settings(while_frozen=frozen, limits=LIMITS, suspects=suspects))
+    report = site.carry_out(Settings(while_frozen=frozen, suspects=suspects))
     for number, kind in enumerate(kinds):
         if kind == "btrfs":
             assert only_discarded(frozen.images[number], site.replica(number))
@@ -111,7 +110,7 @@ def many_times(
 ) -> None:
     """Each with an empty replica and then, over it, a run that finds most of it there."""
     made = tuple(disks.make(SIZES[kind], kind) for kind in kinds)
-    with lab(folder, *made) as site, ExitStack() as stack:
+    with lab(folder, *made, options=OPTIONS) as site, ExitStack() as stack:
         for seed, (disk, kind) in enumerate(zip(made, kinds, strict=True)):
             assert disk.mount is not None
             if kind == "ext4":  # each way to discard: as files go, and by trims

@@ -14,6 +14,9 @@ DISKS = [
         "sent": 512 << 10,
         "rate": 1024.0,
         "eta": 70,
+        "send_rate": 2048.0,
+        "backlog": 3 << 20,
+        "unreadable": 8192,
     },
     {"disk": 1, "total": 0, "done": 0, "read": 0, "sent": 0, "rate": 0.0, "eta": None},
 ]
@@ -35,6 +38,8 @@ def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
     for word in ("1.0 MiB", "4.0 MiB", "2.0 MiB", "512.0 KiB", "1.0 KiB/s", "1:10"):
         assert word in lines[2]
     assert lines[3].split()[-1] == "-"
+    told = "2.0 KiB/s on the wire, 3.0 MiB written meanwhile, 8.0 KiB unreadable, zero in the copy"
+    assert " ".join("".join(lines[4:]).split()) == told
 
 
 def test_a_job_without_disks_is_one_line() -> None:

@@ -13,7 +13,6 @@ from rehost.track.freeze import LAUNCHER, Freezer
 from rehost.track.mounts import FileSystem, sync
 
 _SETTLING = 5  # more passes over what cannot freeze, until two of them agree
-_RAISE = "raise the job's freeze deadline, or move load away from the source for the last round"
 
 
 def _nothing() -> None:
@@ -62,18 +61,6 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
     raise AssertionError("a plan has at least one attempt")
 
 
-def check_feasible(done: Sequence[RoundReport], deadline: float) -> None:
-    """FreezeError if rounds that were done show that the freeze would end in vain at its deadline."""
-    best = max((past.read / past.seconds for past in done if past.seconds > 0), default=0.0)
-    needed = done[-1].read / best if best else 0.0
-    if needed > 2 * deadline:
-        raise FreezeError(
-            f"the last round has to read {done[-1].read} bytes while everything is frozen, which takes about "
-            f"{needed:.0f} s; the freeze deadline is {deadline:g} s",
-            _RAISE,
-        )
-
-
 def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     copy.tally.phase = Phase.FREEZING
     began, before = time.monotonic(), copy.tally.whole()
@@ -99,7 +86,7 @@ def _frozen(
     try:
         freezer.freeze()
         _check_mounts(copy, systems)
-        look = copy.look(systems)
+        look = copy.look(systems, retry=False)  # a failing disk takes seconds for each retry
         _watch(copy, look, freezer.unfreezable)
         copy.tally.begin(RoundKind.FINAL, number, look.totals)
         copy.walk(look.passes)

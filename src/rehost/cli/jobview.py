@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rehost.cli.output import bytes_text
+from rehost.core.units import bytes_text, rate_text
 
 ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
 """Statuses in which a job does not go on by itself."""
@@ -68,7 +68,7 @@ def live(job: Job) -> RenderableType:
     info = status_info(job)
     line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %", _detail(info))
     disks = info.get("disks") or []
-    return Group(line, _disk_table(disks)) if disks else line
+    return Group(line, _disk_table(disks), Text(_sums(disks), "dim")) if disks else line
 
 
 def _detail(info: Mapping[str, Any]) -> str:
@@ -77,6 +77,17 @@ def _detail(info: Mapping[str, Any]) -> str:
         words.append(f"round {info['round']} ({info.get('kind', '')})")
     words.append(str(info.get("message", "")))
     return "".join(f"  {word}" for word in words if word)
+
+
+def _sums(disks: list[Mapping[str, Any]]) -> str:
+    """What the network carries, and what has come up meanwhile, over all disks."""
+    words = [f"{rate_text(sum(disk.get('send_rate', 0.0) for disk in disks))} on the wire"]
+    written = [disk.get("backlog") for disk in disks]
+    if any(size is not None for size in written):
+        words.append(f"{bytes_text(sum(size or 0 for size in written))} written meanwhile")
+    if unreadable := sum(disk.get("unreadable", 0) for disk in disks):
+        words.append(f"{bytes_text(unreadable)} unreadable, zero in the copy")
+    return ", ".join(words)
 
 
 def _disk_table(disks: list[Mapping[str, Any]]) -> Table:
@@ -93,5 +104,5 @@ def _disk_row(disk: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield ProgressBar(total=max(disk["total"], 1), completed=disk["done"], width=10)
     for name in ("done", "total", "read", "sent"):
         yield bytes_text(disk[name])
-    yield f"{bytes_text(disk['rate'])}/s"
+    yield rate_text(disk["rate"])
     yield seconds_text(disk.get("eta"))

@@ -112,6 +112,18 @@ class FreezeError(RehostError):
     code = "SourceServer.FreezeFailed"
 
 
+class NotConvergingError(FreezeError):
+    """The source's disks are written faster than they are sent."""
+
+    code = "SourceServer.NotConverging"
+
+
+class HookError(RehostError):
+    """A hook of the source server's owner failed, and nothing was frozen."""
+
+    code = "SourceServer.HookFailed"
+
+
 class TrackingError(RehostError):
     """Writes to a source disk cannot be tracked, or some of them were not seen: digests are compared."""
 

@@ -40,6 +40,9 @@ def _disk(disk: DiskProgress, round_number: int) -> dict[str, object]:
         "changed": disk.changed,
         "rate": disk.rate,
         "eta": disk.eta,
+        "send_rate": disk.send_rate,
+        "backlog": disk.backlog,
+        "unreadable": disk.unreadable,
         "round": round_number,
     }
 
