@@ -9,10 +9,10 @@ from typing import Protocol
 from rehost.core.errors import SourceReadError
 from rehost.core.extent import Extent, subtract
 from rehost.core.server import Disk, Partition
-from rehost.track.fsmap import free_extents
+from rehost.track import btrfsmap, fsmap
 from rehost.track.mounts import FileSystem
 
-_MAPPED = ("ext2", "ext3", "ext4", "xfs")
+MAPS = {"btrfs": btrfsmap.free_extents} | dict.fromkeys(("ext2", "ext3", "ext4", "xfs"), fsmap.free_extents)
 _NOT_TOLD = "read whole: the file system does not tell its free blocks"
 _PAGE_SIZES = (4 << 10, 8 << 10, 16 << 10, 64 << 10)
 _SIGNATURE = b"SWAPSPACE2"  # at the end of the first page; a hibernated system has another one there
@@ -67,7 +67,7 @@ def _use(
     number = os.stat(partition.path).st_rdev
     on_it = tuple(system for system in systems if number in system.below)
     direct = next((system for system in on_it if system.device == number), None)
-    if direct is not None and direct.kind in _MAPPED:
+    if direct is not None and direct.kind in MAPS:
         return _mapped(partition, direct, systems[direct], number)
     if partition.filesystem == "swap" and not on_it:
         return _swap(partition, device, first_page)
@@ -87,7 +87,7 @@ def _held(path: str) -> bool:
 
 def _mapped(partition: Partition, system: FileSystem, fd: int, number: int) -> PartitionUse:
     try:
-        free = free_extents(fd, number)
+        free = MAPS[system.kind](fd, number)
     except OSError as error:
         raise SourceReadError(
             f"{system.points[0]} does not give its map of used blocks: {error.strerror}",
