@@ -46,12 +46,13 @@ class Runs:
 
     def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
         """Start a job: move it by the event and give it its next run, or the next generation of one that
-        did not end, in one transaction. NotFoundError or InvalidTransitionError."""
+        has neither ended nor an image, in one transaction. NotFoundError or InvalidTransitionError."""
         with self._database.write() as connection:
             now = self._database.now()
             job = transition.read(connection, job_id)
             open_run = _read(connection, job.current_run)
-            if open_run is None or open_run.ended is not None:
+            if open_run is None or open_run.ended is not None or open_run.image_id:
+                _end(connection, open_run, now)
                 run = _add(connection, job_id, open_run, kind, now)
             else:
                 run = _raise_generation(connection, open_run)
@@ -149,6 +150,12 @@ def _add(connection: sa.Connection, job_id: str, last: Run | None, kind: RunType
     row = {"id": run_id, "job": job_id, "number": number + 1, "generation": generation + 1, "type": kind}
     connection.execute(runs.insert().values(**row, started=now, image_id="", error=""))
     return _exists(_read(connection, run_id))
+
+
+def _end(connection: sa.Connection, run: Run | None, now: float) -> None:
+    """Of a run that has its image only the cleaning failed: what is left to clean falls to the next one."""
+    if run is not None and run.ended is None:
+        connection.execute(runs.update().where(runs.c.id == run.id).values(ended=now))
 
 
 def _raise_generation(connection: sa.Connection, run: Run) -> Run:

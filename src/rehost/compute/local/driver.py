@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from rehost.block.layer import chain
 from rehost.compute.driver import (
     BOOT_DEADLINE,
     BootEvidence,
@@ -41,8 +42,9 @@ class LocalDriver:
             present = self._replicas.generation(job)
             if present is not None and generation > present:
                 self._forget_unfinished(job)
-            finished = {image.run for image in self._images.of_job(job) if image.state is ImageState.READY}
-            return self._replicas.create(job, volumes, generation, run, finished)
+            top = chain(self._replicas.path(job))[-1:]
+            built_on = any(trimming.overlays_on(layer, self._images, job) for layer in top)
+            return self._replicas.create(job, volumes, generation, run, built_on)
 
     def replica_path(self, job: str) -> Path:
         return self._replicas.path(job)
@@ -123,9 +125,10 @@ class LocalDriver:
 
     def space(self, image_id: str) -> Space:
         image = self._images.get(image_id)
-        layer = self._replicas.layer_of(image.job, image.run)
-        overlay = sum(folders.allocated(disk.path) for disk in image.disks)
-        return Space(0 if layer is None else sum(map(folders.allocated, layer.path.iterdir())), overlay)
+        layers = chain(self._replicas.path(image.job))
+        below = [file for layer in layers if trimming.carries(layer, image) for file in layer.path.iterdir()]
+        own = [disk.path for disk in image.disks]
+        return Space(sum(map(folders.allocated, below)), sum(map(folders.allocated, own)))
 
     def export_image(
         self,

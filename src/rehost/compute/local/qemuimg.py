@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from rehost.core.errors import (
 
 PROGRAM = "qemu-img"
 
+_HEADER = struct.Struct(">4s4xQI")  # magic, version, place and length of the backing file's name
+_MAGIC = b"QFI\xfb"
 _CORRUPT, _LEAKS = 2, 3  # exit codes of check; clusters that nobody uses only cost space
 _PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
 
@@ -26,6 +29,17 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
     path = folder / name
     _run("create", "-q", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path), str(size))
     return path
+
+
+def backing_of(path: Path) -> Path | None:
+    """The file below a qcow2 file, resolved, as its header says; None if there is none."""
+    with path.open("rb") as file:
+        magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+        if magic != _MAGIC:
+            raise VolumeError(f"{path} is not qcow2", "move its folder away if it is not needed")
+        file.seek(offset)
+        name = file.read(length).decode()
+    return (path.parent / name).resolve() if offset else None
 
 
 def rebase(path: Path, backing: str, backing_format: str) -> None:

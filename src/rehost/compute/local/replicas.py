@@ -1,7 +1,7 @@
 """Replicas: a folder per job in `replicas`, made for the receiver to write to."""
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rehost.block.durable import write_file
@@ -38,9 +38,9 @@ class Replicas:
         return Fence(self.path(job)).generation if self.exists(job) else None
 
     def create(
-        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str, finished: Container[str]
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str, built_on: bool
     ) -> tuple[bytes, ...]:
-        """See `compute.driver.Driver`; `finished` are the runs that have finished images."""
+        """See `compute.driver.Driver`; `built_on`: an image lies on the topmost layer."""
         self._parent.mkdir(parents=True, exist_ok=True)
         folders.sweep(self._parent)
         self._check_space(job, volumes)
@@ -50,7 +50,7 @@ class Replicas:
         fence = Fence(path)
         fence.raise_to(generation)
         with fence.exclusive():
-            return _open_top(path, generation, run, finished)
+            return _open_top(path, generation, run, built_on)
 
     def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
         """Sealed first, as that makes the receiver let the layer go; then looked at."""
@@ -79,11 +79,6 @@ class Replicas:
             Base(shape.volume, top.data(shape.volume), top.form, shape.size) for shape in shapes_of(path)
         )
         return Foundation(top.sealed.run, tuple(bases))
-
-    def layer_of(self, job: str, run: str) -> Layer | None:
-        """The layer that a run sealed, whatever was merged into it."""
-        layers = reversed(chain(self.path(job)))
-        return next((layer for layer in layers if layer.sealed and layer.sealed.run == run), None)
 
     def discard(self, job: str) -> None:
         """Remembered durably, so that the last image's end takes the replica along."""
@@ -121,7 +116,7 @@ class Replicas:
         return max(wanted - present, 0)
 
 
-def _open_top(path: Path, generation: int, run: str, finished: Container[str]) -> tuple[bytes, ...]:
+def _open_top(path: Path, generation: int, run: str, built_on: bool) -> tuple[bytes, ...]:
     """The topmost layer is one that the run may write; the roots of the sealed content in it or below it."""
     layers = chain(path)
     top, sealed = layers[-1], layers[-1].sealed
@@ -130,7 +125,7 @@ def _open_top(path: Path, generation: int, run: str, finished: Container[str]) -
         return below.roots if below is not None else ()
     if sealed.generation == generation:
         return sealed.roots  # a late repetition
-    if sealed.run == run and run not in finished:
+    if sealed.run == run and not built_on:
         top.reopen()
     else:
         extend(path, generation, _make_volume)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from rehost.block.layer import Layer, chain
-from rehost.compute.driver import ImageState, Trimmed
-from rehost.compute.local import folders, merging
+from rehost.compute.driver import Image, ImageDisk, ImageState, Trimmed
+from rehost.compute.local import folders, merging, qemuimg
 from rehost.compute.local.imagelock import in_use
 from rehost.compute.local.images import Images
 from rehost.core.errors import VolumeFullError, VolumeInUseError
@@ -36,22 +36,25 @@ def settle(replica: Path, images: Images, job: str) -> str:
 
 def cut(replica: Path, images: Images, job: str) -> None:
     """Nobody goes on with the replica: what lies above the topmost image goes."""
-    needed = {image.run for image in images.of_job(job)}
     for layer in reversed(chain(replica)):
-        if layer.sealed is not None and layer.sealed.run in needed:
+        if overlays_on(layer, images, job):
             break
         folders.remove(layer.path)
 
 
 def overlays_on(layer: Layer, images: Images, job: str) -> list[Path]:
-    """The disks of the images that are built on a sealed layer."""
-    sealed = layer.sealed
-    return [
-        disk.path
-        for image in images.of_job(job)
-        if sealed is not None and image.run == sealed.run
-        for disk in image.disks
-    ]
+    """The disks of images that lie on a layer's volumes."""
+    return [disk.path for image in images.of_job(job) for disk in image.disks if lies_on(disk, layer)]
+
+
+def carries(layer: Layer, image: Image) -> bool:
+    """Disks of the image lie on the layer's volumes."""
+    return any(lies_on(disk, layer) for disk in image.disks)
+
+
+def lies_on(disk: ImageDisk, layer: Layer) -> bool:
+    """Asked of the file itself: a merge moves them one by one."""
+    return qemuimg.backing_of(disk.path) == layer.data(disk.volume).resolve()
 
 
 def _superfluous(replica: Path, images: Images, job: str) -> Iterator[tuple[Layer, Layer]]:
