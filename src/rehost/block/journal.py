@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rehost.block.device import Device
 from rehost.block.file import open_volume
-from rehost.core.digest import ABSENT, SIZE
+from rehost.core.digest import ABSENT, SIZE, SPAN
 from rehost.core.errors import VolumeError
 
 _BLOCK = 32768  # chunks that are looked at together
@@ -42,17 +42,15 @@ class Journal:
     @property
     def fresh(self) -> bool:
         """No chunk is durable yet."""
-        return all(block == bytes(len(block)) for block in self._blocks())
+        return all(block == bytes(len(block)) for block in self._blocks(_BLOCK))
 
-    def digests(self) -> Iterator[bytes]:
-        """All entries in order."""
-        for block in self._blocks():
-            for start in range(0, len(block), SIZE):
-                yield block[start : start + SIZE]
+    def spans(self) -> Iterator[bytes]:
+        """All entries in order, joined as the tree's subtrees take them."""
+        return self._blocks(SPAN)
 
-    def _blocks(self) -> Iterator[bytes]:
-        for first in range(0, self.chunks, _BLOCK):
-            yield self.read(first, min(_BLOCK, self.chunks - first))
+    def _blocks(self, size: int) -> Iterator[bytes]:
+        for first in range(0, self.chunks, size):
+            yield self.read(first, min(size, self.chunks - first))
 
 
 def open_journal(path: Path, chunks: int) -> Journal:

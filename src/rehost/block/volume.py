@@ -123,15 +123,15 @@ class Volume:
 
     def root(self) -> bytes:
         """The root over the journal; ReplicaIncompleteError if a chunk is absent."""
-        return digest.root(map(self._present, self.journal.digests()), self.shape.size)
+        return digest.root_of_subtrees(map(self._subtree, self.journal.spans()), self.shape.size)
 
-    def _present(self, entry: bytes) -> bytes:
-        if entry == digest.ABSENT:
+    def _subtree(self, entries: bytes) -> bytes:
+        if digest.ABSENT in digest.split(entries):
             raise ReplicaIncompleteError(
                 f"volume {self.shape.volume} lacks chunks that were not sent or not durable",
                 "start the job again: what is missing is copied",
             )
-        return entry
+        return digest.subtree(entries)
 
     def close(self) -> None:
         self.device.close()
