@@ -33,11 +33,20 @@ class Task(msgspec.Struct):
 class Outcome(msgspec.Struct):
     report: RunReport | None = None
     error: str = ""
+    peak: int = 0  # bytes of memory that the process had at most
 
 
 def main() -> None:
     task = msgspec.json.decode(sys.argv[1], type=Task)
-    sys.stdout.buffer.write(msgspec.json.encode(outcome_of(task)) + b"\n")
+    outcome = outcome_of(task)
+    outcome.peak = peak_memory("self")
+    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+
+
+def peak_memory(process: str) -> int:
+    """Bytes that a process had in memory at most so far."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
 
 def outcome_of(task: Task) -> Outcome:

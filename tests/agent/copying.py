@@ -14,10 +14,11 @@ from rehost.block import replica
 from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
-from rehost.core.extent import Extent
+from rehost.core.extent import Extent, chunk_size_for
 from rehost.wire.tls import client_context
 from tests.loopdisks import LoopDisk
-from tests.receive.site import CHUNK, Site
+from tests.receive.site import CHUNK as CHUNK
+from tests.receive.site import Site
 
 OPTIONS = RunOptions(freeze_deadline=60.0)
 
@@ -79,7 +80,7 @@ class Lab:
 @contextmanager
 def lab(folder: Path, *disks: LoopDisk, options: RunOptions = OPTIONS) -> Iterator[Lab]:
     """A receiver that runs, with a replica of these disks."""
-    shapes = [VolumeShape(number, disk.image.stat().st_size, CHUNK) for number, disk in enumerate(disks)]
+    shapes = [VolumeShape(number, disk.size, chunk_size_for(disk.size)) for number, disk in enumerate(disks)]
     site = Site(folder / "data", shapes)
     site.raise_generation(1)
     site.start()

@@ -37,7 +37,7 @@ class VolumeCheckpoint:
         return DiskUse(Extents.from_bytes(self.used), (), self.gap)
 
     def known_nodes(self) -> list[bytes]:
-        return [self.nodes[start : start + digest.SIZE] for start in range(0, len(self.nodes), digest.SIZE)]
+        return digest.split(self.nodes)
 
 
 @dataclass(frozen=True, slots=True)

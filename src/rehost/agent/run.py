@@ -17,7 +17,7 @@ from rehost.agent.copying import Copy
 from rehost.agent.final import Final, FreezePlan, final_round
 from rehost.agent.gate import Gate
 from rehost.agent.progress import Reporting
-from rehost.agent.sender import Stream
+from rehost.agent.sender import OUTSTANDING, Stream
 from rehost.agent.sources import Doors, OpenDevice, open_sources
 from rehost.agent.streams import Streams
 from rehost.agent.tally import Tally
@@ -206,5 +206,6 @@ def _walker(
         return connect(assignment.receiver_host, assignment.receiver_port, context, _CONNECTING)
 
     hello = Hello(VERSION, assignment.ticket, number)
-    stream = Stream(hello, dial, limit, tally, gate, patience)
+    share = OUTSTANDING // max(assignment.options.streams, 1)
+    stream = Stream(hello, dial, limit, tally, gate, patience, share)
     return Walker(stream, Packer(assignment.options.compress_level), tally, gate)

@@ -11,12 +11,11 @@ from pathlib import Path
 from rehost.block.device import Device
 from rehost.block.file import FileDevice, open_volume
 from rehost.block.linux import data_extents
-from rehost.core.digest import ABSENT, SIZE
+from rehost.core.digest import ABSENT, SIZE, SPAN, split
 from rehost.core.errors import VolumeError
 from rehost.core.extent import chunks_of
 
 FORGOTTEN = b"\xff" * SIZE
-SPAN = 256  # chunks whose subtree is kept as one node when a layer is sealed; a power of two
 
 _BLOCK = 32768  # chunks that are looked at together
 
@@ -62,9 +61,9 @@ class Journal:
         """What this layer's own file has: chunks and their entries, forgotten ones too."""
         for span in self.spans():
             own = self._own(span * SPAN, self._length(span))
-            for place in range(0, len(own), SIZE):
-                if (entry := own[place : place + SIZE]) != ABSENT:
-                    yield span * SPAN + place // SIZE, entry
+            for chunk, entry in enumerate(split(own), span * SPAN):
+                if entry != ABSENT:
+                    yield chunk, entry
 
     def spans(self) -> Iterator[int]:
         """The spans in which this layer may have something of its own; all, where the device has no holes."""
@@ -73,10 +72,9 @@ class Journal:
         else:
             yield from range(-(-self.chunks // SPAN))
 
-    def span(self, number: int) -> Iterator[bytes]:
-        """The digests of a span's chunks, one by one."""
-        found = self.read(number * SPAN, self._length(number))
-        return (found[place : place + SIZE] for place in range(0, len(found), SIZE))
+    def span(self, number: int) -> bytes:
+        """The digests of a span's chunks, joined as the tree's subtrees take them."""
+        return self.read(number * SPAN, self._length(number))
 
     def _length(self, span: int) -> int:
         return min(SPAN, self.chunks - span * SPAN)

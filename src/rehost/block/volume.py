@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rehost.block.journal import SPAN, Journal
+from rehost.block.journal import Journal
 from rehost.core import digest
+from rehost.core.digest import SPAN
 from rehost.core.errors import InvalidValueError, ReplicaIncompleteError
 from rehost.core.extent import chunk_count, chunk_extent
 
@@ -111,8 +112,7 @@ class Volume:
 
     def root(self, nodes: bytes) -> bytes:
         """The root over the journal, from its `nodes`."""
-        each = (nodes[place : place + digest.SIZE] for place in range(0, len(nodes), digest.SIZE))
-        return digest.root_of_subtrees(each, self.shape.size)
+        return digest.root_of_subtrees(digest.split(nodes), self.shape.size)
 
     def nodes(self) -> bytes:
         """The tree's nodes over each span of chunks, joined; ReplicaIncompleteError if a chunk is absent.
@@ -122,14 +122,14 @@ class Volume:
         nodes = bytearray(self._nodes_below or bytes(chunk_count(self.shape.chunks, SPAN) * digest.SIZE))
         own = self.journal.spans() if self._nodes_below else range(chunk_count(self.shape.chunks, SPAN))
         for span in own:
-            node = digest.subtree(map(self._present, self.journal.span(span)))
+            node = self._subtree(self.journal.span(span))
             nodes[span * digest.SIZE : (span + 1) * digest.SIZE] = node
         return bytes(nodes)
 
-    def _present(self, entry: bytes) -> bytes:
-        if entry == digest.ABSENT:
+    def _subtree(self, entries: bytes) -> bytes:
+        if digest.ABSENT in digest.split(entries):
             raise ReplicaIncompleteError(
                 f"volume {self.shape.volume} lacks chunks that were not sent or not durable",
                 "start the job again: what is missing is copied",
             )
-        return entry
+        return digest.subtree(entries)
