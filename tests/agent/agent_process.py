@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from rehost.agent import inventory
+from rehost.agent.hooks import Place
 from rehost.agent.run import Settings, carry_out
 from rehost.block.device import Device
 from rehost.block.file import open_source
@@ -27,6 +28,7 @@ class Task(msgspec.Struct):
     rate: float = 0.0  # bytes a second; 0: as fast as can be
     waits_frozen: bool = False  # inside each freeze, for a line of input
     attempts: int = 3
+    hooks: Place | None = None
 
 
 class Outcome(msgspec.Struct):
@@ -35,7 +37,7 @@ class Outcome(msgspec.Struct):
 
 
 def main() -> None:
-    task = msgspec.json.decode(sys.argv[1], type=Task)
+    task = msgspec.json.decode(sys.argv[1], type=Task, dec_hook=lambda kind, value: kind(value))
     sys.stdout.buffer.write(msgspec.json.encode(outcome_of(task)) + b"\n")
 
 
@@ -56,7 +58,12 @@ def outcome_of(task: Task) -> Outcome:
                 client_context(task.ca),
                 lambda _: None,
                 threading.Event(),
-                Settings(open_device=open_device, while_frozen=while_frozen, freeze_attempts=task.attempts),
+                Settings(
+                    open_device=open_device,
+                    while_frozen=while_frozen,
+                    freeze_attempts=task.attempts,
+                    hooks=task.hooks,
+                ),
             )
         )
     except RehostError as error:

@@ -15,6 +15,7 @@ from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
 from rehost.agent.final import Final, FreezePlan, final_round
 from rehost.agent.gate import Gate
+from rehost.agent.hooks import Hooks, Place
 from rehost.agent.progress import Reporting
 from rehost.agent.sender import Stream
 from rehost.agent.sources import Doors, OpenDevice, open_sources
@@ -55,6 +56,7 @@ class Settings:
     patience: float = 600.0  # seconds to try to reach the receiver until the run fails
     freeze_attempts: int = 3
     config: Config = _NO_CONFIG
+    hooks: Place | None = None
     launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
     open_device: OpenDevice = _open
     present: Callable[[], Collection[str]] | None = None  # see `sources.Doors`
@@ -94,7 +96,8 @@ def carry_out(
     ):
         copy = Copy(sources, streams, suspects, tally, gate)
         with Reporting(assignment.run, assignment.generation, tally, copy, progress):
-            report = _Run(assignment, copy, settings).carry_out()
+            hooks = Hooks(settings.hooks, assignment, gate.check)
+            report = _Run(assignment, copy, settings, hooks).carry_out()
     return replace(report, limits=tuple(settings.config.said(asked)))
 
 
@@ -103,6 +106,7 @@ class _Run:
     assignment: Assignment
     copy: Copy
     settings: Settings
+    hooks: Hooks
     started: float = field(default_factory=time.time)
     done: list[RoundReport] = field(default_factory=list)
 
@@ -127,6 +131,7 @@ class _Run:
     def _final(self) -> Final:
         plan = FreezePlan(
             self.assignment.options.freeze_deadline,
+            self.hooks,
             self.settings.freeze_attempts,
             self.settings.launcher,
             self.settings.while_frozen,
@@ -147,6 +152,7 @@ class _Run:
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
             freeze_reason=reason,
+            hooks=tuple(self.hooks.reports),
             unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),
         )
 
