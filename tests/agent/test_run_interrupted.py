@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def agent(site: Lab, home: Path | None = None, **task: object) -> Iterator["subprocess.Popen[bytes]"]:
     """An agent's process; `home` is where it keeps whatever it writes by itself."""
     ca = (site.site.data / "keys" / "server.crt").read_text()
-    text = msgspec.json.encode(Task(site.assignment, ca, **task)).decode()  # type: ignore[arg-type]
+    text = msgspec.json.encode(Task(site.assignment, ca, **task), enc_hook=str).decode()  # type: ignore[arg-type]
     with subprocess.Popen(
         [sys.executable, agent_process.__file__, text],
         stdin=subprocess.PIPE,

@@ -36,7 +36,8 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert world.store.jobs.get(job_id).transition_instance_id.startswith("i-")
     assert world.copied(source, run)
     done = world.until(job_id, JobState.FINISHED)
-    assert (done.progress, done.error_code, done.status_info) == (100.0, "", "")
+    assert (done.progress, done.error_code) == (100.0, "")
+    assert json.loads(done.status_info)["copy"]["freeze_seconds"] == 0.1
     assert done.ended is not None
     image = world.driver.image(done.image_id)
     assert (image.name, image.state) == ("golden", ImageState.READY)

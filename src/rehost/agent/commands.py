@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from rehost import __version__
-from rehost.agent import config, disks, identity, installation, inventory, logs
+from rehost.agent import config, disks, hooks, identity, installation, inventory, logs
 from rehost.agent.control import ControlClient, persist
 from rehost.agent.host import Host
 from rehost.agent.installation import Places
@@ -147,6 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rehost.agent.run import Settings, carry_out  # late: only this command needs all of it
     from rehost.agent.service import Service
 
+    debt = arguments.state / hooks.DEBT
     own = identity.registered(arguments.state)
     context = tls.client_context(own.ca)
 
@@ -156,9 +157,11 @@ def run(arguments: argparse.Namespace) -> int:
     def copy(
         assignment: Assignment, progress: Callable[[Progress], None], stop: threading.Event
     ) -> RunReport:
+        allowed = config.load()
         settings = Settings(
             state=arguments.state,
-            config=config.load(),
+            config=allowed,
+            hooks=hooks.Place(hooks.FOLDER, debt, allowed.hook_timeout, allowed.hooks_timeout),
             present=lambda: disks.present(Host(), arguments.disk),
         )
         return carry_out(assignment, collect(), context, progress, stop, settings)
@@ -168,6 +171,7 @@ def run(arguments: argparse.Namespace) -> int:
         # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
         signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
     with logs.to_standard_error():
+        hooks.settle(debt)  # an agent before this one was killed around a freeze
         Service(own, arguments.state, collect, copy).run(stop)
     return 0
 

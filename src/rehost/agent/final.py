@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rehost.agent.copying import Copy, Look, report_of, roots_of
+from rehost.agent.hooks import Hooks
 from rehost.core.agentapi import Phase
 from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError, ReplicaIncompleteError
 from rehost.core.extent import Extent, merge
@@ -22,6 +23,7 @@ def _nothing() -> None:
 @dataclass(frozen=True, slots=True)
 class FreezePlan:
     deadline: float  # seconds
+    hooks: Hooks
     attempts: int = 3
     launcher: Sequence[str] = LAUNCHER  # the command that runs the watchdog
     while_frozen: Callable[[], None] = _nothing  # called when all is read, before the thaw; for tests
@@ -64,7 +66,13 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
 def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     copy.tally.phase = Phase.FREEZING
     began, before = time.monotonic(), copy.tally.whole()
-    with copy.sources.systems() as systems, Freezer(systems, plan.deadline, plan.launcher) as freezer:
+    # On leaving, all is thawed and the watchdog gone before what follows a thaw is run.
+    with (
+        copy.sources.systems() as systems,
+        plan.hooks as hooks,
+        Freezer(systems, plan.deadline, plan.launcher, hooks.afterwards) as freezer,
+    ):
+        hooks.before()
         sync(systems)  # so that the freeze itself has little left to write
         copy.sources.flush()
         look, settled = _frozen(copy, plan, number, systems, freezer)

@@ -16,6 +16,7 @@ from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
 from rehost.agent.final import Final, FreezePlan, final_round
 from rehost.agent.gate import Gate
+from rehost.agent.hooks import Hooks, Place
 from rehost.agent.progress import Reporting
 from rehost.agent.sender import OUTSTANDING, Stream
 from rehost.agent.sources import Doors, OpenDevice, open_sources
@@ -56,6 +57,7 @@ class Settings:
     patience: float = 600.0  # seconds to try to reach the receiver until the run fails
     freeze_attempts: int = 3
     config: Config = _NO_CONFIG
+    hooks: Place | None = None
     launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
     open_device: OpenDevice = _open
     present: Callable[[], Collection[str]] | None = None  # see `sources.Doors`
@@ -96,7 +98,8 @@ def carry_out(
     ):
         copy = Copy(sources, streams, suspects, tally, gate)
         with Reporting(assignment.run, assignment.generation, tally, copy, progress):
-            report = _Run(assignment, copy, settings).carry_out()
+            hooks = Hooks(settings.hooks, assignment, gate.check)
+            report = _Run(assignment, copy, settings, hooks).carry_out()
     return replace(report, limits=tuple(settings.config.said(asked)))
 
 
@@ -105,6 +108,7 @@ class _Run:
     assignment: Assignment
     copy: Copy
     settings: Settings
+    hooks: Hooks
     started: float = field(default_factory=time.time)
     done: list[RoundReport] = field(default_factory=list)
 
@@ -155,6 +159,7 @@ class _Run:
     def _final(self) -> Final:
         plan = FreezePlan(
             self.assignment.options.freeze_deadline,
+            self.hooks,
             self.settings.freeze_attempts,
             self.settings.launcher,
             self.settings.while_frozen,
@@ -176,6 +181,7 @@ class _Run:
             consistency=tuple(consistency_of(self.copy.sources, final)),
             basis=tuple(source.basis for source in self.copy.sources),
             freeze_reason=reason,
+            hooks=tuple(self.hooks.reports),
             unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),
         )
 

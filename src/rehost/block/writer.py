@@ -124,4 +124,6 @@ def open_writer(path: Path, open_devices: OpenDevices = raw_devices) -> ReplicaW
     with ExitStack() as opening:
         layer, volumes = open_volumes(path, opening)
         devices = opening.enter_context(open_devices(layer, [volume.shape for volume in volumes]))
+        for volume in volumes:  # a killed writer's entries are read now, and may not be durable yet
+            volume.journal.flush()
         return ReplicaWriter(path, layer, volumes, opening.pop_all(), devices)

@@ -47,8 +47,11 @@ def create(
     parameters: Annotated[
         str,
         typer.Option(
-            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "compress_level": 0 to 10,'
-            ' "checksum": true, "streams": 2, "freeze_deadline": seconds, "boot_check_command": "…"}.'
+            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "bandwidth_schedule": [{"from":'
+            ' "08:00", "to": "18:00", "limit": KB/s}], "compress_level": 0 to 10, "checksum": true,'
+            ' "streams": 2, "freeze_target": seconds, "freeze_deadline": seconds, "most_rounds": 10,'
+            ' "not_converging": "freeze" or "fail", "unreadable": "fail" or "zero",'
+            ' "boot_check_command": "…"}. docs/cli.md explains each.'
         ),
     ] = "",
     start_now: Annotated[bool, typer.Option("--start", help="Start it as well.")] = False,
@@ -143,6 +146,7 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "image": found.get("ImageId"),
             "runs": jobview.runs(found),
             **({"runs again": jobview.periodic(found)} if jobview.periodic(found) else {}),
+            **jobview.copied(found),
             **({"error": jobview.failure(found)} if jobview.failure(found) else {}),
         }
     )

@@ -54,6 +54,35 @@ def failure(job: Job) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def copied(job: Job) -> dict[str, str]:
+    """How the last run's copy went, by the names of a `show` command; empty while there is none."""
+    copy = status_info(job).get("copy")
+    if not copy:
+        return {}
+    lines = {
+        "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
+        "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
+        "frozen then": copy["freeze_reason"],
+        "limits": "\n".join(copy["limits"]),
+        "unreadable": "\n".join(_unreadable(copy)),
+        "hooks": "\n".join(_hook(hook) for hook in copy["hooks"]),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def _unreadable(copy: Mapping[str, Any]) -> Iterator[str]:
+    if copy["unreadable_bytes"]:
+        yield f"{bytes_text(copy['unreadable_bytes'])} are zeroes in the copy:"
+    for lost in copy["unreadable"]:
+        where = f" ({lost['where']})" if lost["where"] else ""
+        yield f"disk {lost['disk']}, bytes {lost['start']} to {lost['end']}{where}"
+
+
+def _hook(hook: Mapping[str, Any]) -> str:
+    said = f"; {hook['output'].splitlines()[-1]}" if hook["output"] else ""
+    return f"{hook['stage']}/{hook['name']}: {hook['outcome']}, {hook['seconds']:.1f} s{said}"
+
+
 def seconds_text(seconds: float | None) -> str:
     """130 -> 2:10; a dash for what is not known."""
     if seconds is None:

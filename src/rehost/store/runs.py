@@ -16,7 +16,7 @@ from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
 from rehost.store.schema import jobs, runs, source_servers
-from rehost.store.status import sync_info
+from rehost.store.status import copy_info, sync_info
 
 
 class RunType(StrEnum):
@@ -132,7 +132,17 @@ class Runs:
             now = self._database.now()
             run = _exists(_read(connection, run_id))
             job = transition.read(connection, run.job)
-            transition.move(connection, now, job, event, actor, "", progress=100.0, status_info="", ended=now)
+            transition.move(
+                connection,
+                now,
+                job,
+                event,
+                actor,
+                "",
+                progress=100.0,
+                status_info=copy_info(run.result),
+                ended=now,
+            )
             connection.execute(runs.update().where(runs.c.id == run_id).values(ended=now))
 
     def note_error(self, run_id: str, error: str) -> None:

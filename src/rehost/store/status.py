@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rehost.core.agentapi import DiskProgress, Progress
+from rehost.core.agentapi import DiskProgress, Progress, Result
+
+MOST_PLACES = 100  # of unreadable bytes that are listed; the run's report has all
 
 
 def sync_info(progress: Progress) -> str:
@@ -24,6 +26,26 @@ def offline_info(progress: Progress | None, since: float) -> str:
 def phase_info(phase: str, message: str = "") -> str:
     """While rehost itself works or waits."""
     return _text({"phase": phase, "message": message} if message else {"phase": phase})
+
+
+def copy_info(result: Result | None) -> str:
+    """After a run: how its copy went, above all how long the source was frozen, and why then."""
+    if result is None or result.report is None:
+        return ""
+    report = result.report
+    copy = {
+        "rounds": len(report.rounds),
+        "read": report.read,
+        "sent": report.sent,
+        "freeze_seconds": report.freeze_seconds,
+        "held_seconds": report.held_seconds,
+        "freeze_reason": report.freeze_reason,
+        "limits": report.limits,
+        "unreadable_bytes": sum(lost.end - lost.start for lost in report.unreadable),
+        "unreadable": report.unreadable[:MOST_PLACES],
+        "hooks": report.hooks,
+    }
+    return _text({"copy": copy})
 
 
 def error_info(code: str, what: str, advice: str) -> str:
