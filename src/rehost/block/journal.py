@@ -16,7 +16,9 @@ from rehost.core.errors import VolumeError
 from rehost.core.extent import chunks_of
 
 FORGOTTEN = b"\xff" * SIZE
-SPAN = 256  # chunks whose subtree is kept as one node when a layer is sealed; a power of two
+SPAN = 128
+"""Chunks whose subtree is kept as one node when a layer is sealed: a power of two, and what a page of a
+journal has, as smaller holes are not to be had."""
 
 _BLOCK = 32768  # chunks that are looked at together
 
