@@ -72,7 +72,8 @@ def nbd(folder: Path) -> Iterator[Device]:
 
 def create_qcow2(path: Path, size: int) -> None:
     below = path.with_suffix(".raw")
-    below.write_bytes(bytes(size))
+    below.touch()
+    os.truncate(below, size)
     run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", below.name, path, str(size))
 
 
