@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rehost.agent import checkpoint
 from rehost.agent.bandwidth import Limit
+from rehost.agent.checkpoint import Checkpoint
 from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
 from rehost.agent.final import Final, FreezePlan, check_feasible, final_round
@@ -109,22 +110,26 @@ class _Run:
             self.copy.tally.phase = Phase.COPYING
             self.done.append(self.copy.round(kind, len(self.done) + 1))
         report = self._report(self._final())
-        self._keep(report)
+        self._save(self.copy.checkpoint(self.assignment.job, report.roots))
         return report
 
     def _build_on_the_last_run(self) -> None:
+        job, sources = self.assignment.job, self.copy.sources
         known = checkpoint.load(self.settings.state) if self.settings.state else None
-        why = known.objection(self.assignment) if known else ""
-        if known is not None and not why:
+        if known is None or known.job != job:
+            known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
+            self._save(known)
+        if why := known.objection(self.assignment):
+            for source in sources:
+                source.basis = why
+        else:
             self.copy.build_on(known)
-        for source in self.copy.sources:
-            source.basis = why or source.basis
 
-    def _keep(self, report: RunReport) -> None:
+    def _save(self, kept: Checkpoint) -> None:
         if self.settings.state is None:
             return
         try:
-            checkpoint.save(self.settings.state, self.copy.checkpoint(self.assignment.job, report.roots))
+            checkpoint.save(self.settings.state, kept)
         except OSError as error:
             log.warning(
                 "the checkpoint of run %s cannot be kept in %s (%s): the next run compares digests. Make room"
