@@ -103,7 +103,9 @@ def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: P
     settings = Settings(state=state)
     with lab(tmp_path, full) as site:
         first = site.carry_out(settings)
-        assert first.basis == ("compared by digest; tracking begins (typed programs)",)
+        assert first.basis == (
+            "no earlier run is known here: compared by digest; tracking begins (typed programs)",
+        )
         assert full.number in pins.numbers_kept()
         write(full, 5 * MIB, MIB)
         write(full, SIZE - 4096, 4096)
@@ -155,6 +157,17 @@ def test_agents_that_are_killed_between_and_within_runs(full: LoopDisk, tmp_path
     assert second.read <= 9 * MIB
 
 
+def test_what_a_killed_agent_leaves_of_a_first_run_can_be_forgotten(
+    full: LoopDisk, tmp_path: Path, state: Path
+) -> None:
+    with lab(tmp_path, full) as site, killed_while_it_copies(site, state):
+        pass
+    assert full.number in pins.numbers_kept()
+    checkpoint.forget(state)
+    assert full.number not in pins.numbers_kept()
+    assert not checkpoint.exists(state)
+
+
 def other_boot(site: Lab, state: Path, disk: LoopDisk) -> None:
     kept = checkpoint.load(state)
     assert kept is not None
@@ -187,7 +200,7 @@ def damaged_file(site: Lab, state: Path, disk: LoopDisk) -> None:
         (other_boot, "the source was booted since the run before: compared by digest"),
         (lost_tracker, "tracking was lost since the run before: compared by digest"),
         (other_media, "is another disk than in the run before: compared by digest"),
-        (damaged_file, "compared by digest"),
+        (damaged_file, "no earlier run is known here: compared by digest"),
     ],
 )
 def test_digests_are_compared_and_nothing_is_sent_again(

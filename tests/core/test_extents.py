@@ -66,6 +66,17 @@ def test_shifted(extents: list[Extent], by: int) -> None:
     assert places(shifted(merge(extents), by)) == {place + by for place in places(extents)}
 
 
+@pytest.mark.parametrize("moved", [0, 4, 8, 40_000])
+def test_what_differs_between_long_lists(moved: int) -> None:
+    """More than one window of them, with pieces that only one of them has at the beginning and the end."""
+    one = [Extent(place * 8, place * 8 + 4) for place in range(10_000)]
+    other = [Extent(moved + place * 8, moved + place * 8 + 4) for place in range(10_000)]
+    del other[2000:2010]
+    found = differing(merge(one), merge(other))
+    assert places(found) == places(one) ^ places(other)
+    assert found == merge(found)
+
+
 @given(LISTS, LISTS)
 def test_compact_and_plain_lists_count_alike(one: list[Extent], other: list[Extent]) -> None:
     assert differing(merge(one), merge(other)) == differing(list(merge(one)), list(merge(other)))

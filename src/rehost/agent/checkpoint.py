@@ -1,9 +1,10 @@
 """Where the last complete run of a job ended: with it, the next run looks only at what was written since.
 
-Kept in the agent's state folder from the end of a run to the end of its job; one at a time, as a source has
-one unfinished job at most. The trackers that its bookmarks name are kept by the kernel.
+Kept in the agent's state folder from the beginning of a job's first run to the job's end; one at a time, as a
+source has one unfinished job at most. It names every disk whose tracker the kernel may keep.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,13 @@ class VolumeCheckpoint:
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     job: str
-    roots: tuple[str, ...]  # hex, of the replica, by volume
+    roots: tuple[str, ...]  # hex, of the replica, by volume; empty: no run was complete yet
     volumes: tuple[VolumeCheckpoint, ...]
 
     def objection(self, assignment: Assignment) -> str:
         """Why a run cannot build on it; empty if it can, as far as can be told without the disks."""
+        if not self.roots:
+            return "no earlier run is known here"
         if assignment.job != self.job:
             return "the run before was of another job"
         if assignment.volumes != tuple(volume.volume for volume in self.volumes):
@@ -57,6 +60,12 @@ class Checkpoint:
         return ""
 
 
+def begun(job: str, volumes: Iterable[tuple[AssignmentVolume, int]]) -> Checkpoint:
+    """Of a job without a complete run; volumes with their disks' numbers."""
+    nothing = (VolumeCheckpoint(volume, number, None, b"", 0, b"") for volume, number in volumes)
+    return Checkpoint(job, (), tuple(nothing))
+
+
 def volume_checkpoint(
     volume: AssignmentVolume, number: int, bookmark: Bookmark | None, use: DiskUse, nodes: list[bytes]
 ) -> VolumeCheckpoint:
@@ -64,13 +73,13 @@ def volume_checkpoint(
 
 
 def load(state: Path) -> Checkpoint | None:
-    """None when there is none; a damaged one, or one of another version, counts as none."""
+    """None when there is none; one that is damaged, or of another version, counts as none."""
     try:
         content = memoryview((state / _FILE).read_bytes())
         if digest.of(content[digest.SIZE :]) != content[: digest.SIZE]:
             return None
         return msgspec.msgpack.decode(content[digest.SIZE :], type=Checkpoint)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
 
 

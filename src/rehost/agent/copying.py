@@ -1,5 +1,6 @@
 """One round over all disks of a run: what has to be looked at, the walk, and what is known afterwards."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
 from rehost.track.used import DiskUse
 from rehost.wire.messages import Welcome
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ class Copy:
         for source in self.sources:
             reason = look.suspicions[source.volume.volume].reason
             source.basis = f"{source.basis}: {reason}" if source.basis else reason
+            log.info("%s: %s", source.volume.disk_path, source.basis)
 
     def _volume_checkpoint(self, source: Source) -> VolumeCheckpoint:
         assert source.use is not None, "a pass was kept"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rehost.agent import checkpoint
 from rehost.agent.bandwidth import Limit
+from rehost.agent.checkpoint import Checkpoint
 from rehost.agent.config import Config
 from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
@@ -120,7 +121,8 @@ class _Run:
             self.done.append(self.copy.round(step.kind, len(self.done) + 1))
         log.info("run %s: the last round begins: %s", self.assignment.run, step.reason)
         report = self._report(self._final(), step.reason)
-        self._keep(report)
+        if not report.unreadable:  # the next run has to try those sectors again
+            self._save(self.copy.checkpoint(self.assignment.job, report.roots))
         return report
 
     def _limits(self, window: int) -> RoundLimits:
@@ -134,19 +136,22 @@ class _Run:
         )
 
     def _build_on_the_last_run(self) -> None:
+        job, sources = self.assignment.job, self.copy.sources
         known = checkpoint.load(self.settings.state) if self.settings.state else None
-        why = known.objection(self.assignment) if known else ""
-        if known is not None and not why:
+        if known is None or known.job != job:
+            known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
+            self._save(known)
+        if why := known.objection(self.assignment):
+            for source in sources:
+                source.basis = why
+        else:
             self.copy.build_on(known)
-        for source in self.copy.sources:
-            source.basis = why or source.basis
 
-    def _keep(self, report: RunReport) -> None:
-        """Not after a run with unreadable sectors: the next one has to try them again."""
-        if self.settings.state is None or report.unreadable:
+    def _save(self, kept: Checkpoint) -> None:
+        if self.settings.state is None:
             return
         try:
-            checkpoint.save(self.settings.state, self.copy.checkpoint(self.assignment.job, report.roots))
+            checkpoint.save(self.settings.state, kept)
         except OSError as error:
             log.warning(
                 "the checkpoint of run %s cannot be kept in %s (%s): the next run compares digests. Make room"

@@ -10,6 +10,8 @@ from rehost.core.extents import Extent as Extent
 from rehost.core.extents import Extents as Extents
 from rehost.core.extents import Gathering
 
+_WINDOW = 4096  # edges that are looked at together
+
 
 def merge(extents: Iterable[Extent]) -> Extents:
     """Sort, join what touches or overlaps."""
@@ -26,7 +28,13 @@ def joined(extents: Iterable[Extent], most: int = sys.maxsize) -> Extents:
 
 def union(lists: Iterable[Sequence[Extent]], most: int = sys.maxsize) -> Extents:
     """What lies in any of several merged lists; `most` as in `Gathering`."""
-    return joined(heapq.merge(*(one for one in lists if one)), most)
+    compact = [_compact(one) for one in lists if one]
+    if len(compact) == 1 and len(compact[0]) <= most:
+        return compact[0]
+    gathering = Gathering(most)
+    for start, end in heapq.merge(*(one.pairs() for one in compact)):
+        gathering.add(start, end)
+    return gathering.extents()
 
 
 def total(extents: Iterable[Extent]) -> int:
@@ -60,14 +68,20 @@ def shifted(extents: Extents, by: int) -> Extents:
 
 
 def differing(one: Sequence[Extent], other: Sequence[Extent]) -> Extents:
-    """What lies in exactly one of two merged lists."""
-    edges = array("Q")
-    for edge in heapq.merge(_compact(one).edges, _compact(other).edges):
-        if edges and edges[-1] == edge:
-            edges.pop()  # both lists begin, end or meet there: nothing changes
-        else:
-            edges.append(edge)
-    return Extents(edges)
+    """What lies in exactly one of two merged lists.
+
+    These are the extents between the edges that only one of the lists has: where both begin or end, or one
+    begins where the other ends, nothing changes. Compared window by window, in little memory.
+    """
+    left, right, edges = _compact(one).edges, _compact(other).edges, array("Q")
+    low = high = 0
+    while low < len(left) and high < len(right):
+        limit = min(left[low : low + _WINDOW][-1], right[high : high + _WINDOW][-1])
+        until, upto = bisect_right(left, limit), bisect_right(right, limit)
+        if left[low:until] != right[high:upto]:
+            edges.extend(sorted(set(left[low:until]).symmetric_difference(right[high:upto])))
+        low, high = until, upto
+    return Extents(edges + left[low:] + right[high:])
 
 
 def align(extents: Iterable[Extent], size: int, limit: int) -> Extents:

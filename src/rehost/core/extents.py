@@ -1,5 +1,6 @@
 """An extent, and very many of them in little memory: as the sorted numbers at which they begin and end."""
 
+import itertools
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,11 @@ class Extents(Sequence[Extent]):
         """Bytes in all of them."""
         return sum(self.edges[1::2]) - sum(self.edges[::2])
 
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Start and end of each."""
+        edges = iter(self.edges)
+        return zip(edges, edges, strict=True)
+
     def __len__(self) -> int:
         return len(self.edges) // 2
 
@@ -69,8 +75,7 @@ class Extents(Sequence[Extent]):
         return Extent(self.edges[at], self.edges[at + 1])
 
     def __iter__(self) -> Iterator[Extent]:
-        edges = iter(self.edges)
-        return map(Extent, edges, edges)
+        return itertools.starmap(Extent, self.pairs())
 
     def __eq__(self, other: object) -> bool:
         """Equal to every sequence of the same extents."""
