@@ -2,7 +2,7 @@
 
     python -m bench.bandwidth [--folder DIR] [--limits KB/S ...] [--seconds S]
 
-A run copies a loop disk of random bytes (needs root); a proxy counts what passes, TLS included. For each limit,
+A run copies a loop disk of random bytes (needs root); a proxy counts what passes, with TLS. For each limit,
 with one stream and with four: the slowest and the fastest stretch of ten seconds, as parts of the limit.
 """
 
