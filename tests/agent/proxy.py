@@ -18,6 +18,7 @@ class Proxy:
         self._lock = threading.Lock()
         self.budgets: list[int] = []  # bytes to the receiver after which each next connection is cut
         self.connections = 0
+        self.to_receiver = 0  # bytes passed on, of all connections; counted by several threads, roughly
         self.closed = False
         self.holding = False  # what the receiver says does not arrive
         self.ending = False
@@ -54,6 +55,8 @@ class Proxy:
                     time.sleep(0.01)
                 other.sendall(data)
                 passed += len(data)
+                if not answers:
+                    self.to_receiver += len(data)
         for sock in (one, other):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
