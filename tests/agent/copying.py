@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ class Lab:
             for shape, disk in zip(self.site.shapes, self.disks, strict=True)
         )
         return Assignment(
-            "r-1", "job", 1, self.site.ticket(), "127.0.0.1", self.site.port, volumes, self.options
+            "r-1", "job", 1, self.site.ticket(), self.site.address, self.site.port, volumes, self.options
         )
 
     def carry_out(
@@ -67,10 +67,16 @@ class Lab:
 
 
 @contextmanager
-def lab(folder: Path, *disks: LoopDisk, options: RunOptions = OPTIONS) -> Iterator[Lab]:
-    """A receiver that runs, with a replica of these disks."""
+def lab(
+    folder: Path,
+    *disks: LoopDisk,
+    options: RunOptions = OPTIONS,
+    address: str = "127.0.0.1",
+    prefix: Sequence[str] = (),
+) -> Iterator[Lab]:
+    """A receiver that runs at `address`, by the command `prefix`, with a replica of these disks."""
     shapes = [VolumeShape(number, disk.image.stat().st_size, CHUNK) for number, disk in enumerate(disks)]
-    site = Site(folder / "data", shapes)
+    site = Site(folder / "data", shapes, address, prefix)
     site.raise_generation(1)
     site.start()
     try:

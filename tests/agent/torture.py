@@ -2,9 +2,9 @@
 fsync, deletes, room reserved, holes punched, truncates, renames, trims. It is run as a file of its own, with
 a mount point, and needs nothing but Python.
 
-    python torture.py FOLDER SEED
+    python torture.py FOLDER SEED [SECONDS]
 
-Writes a line when it has begun, and ends at the end of its input.
+The seconds lie between two actions. Writes a line when it has begun, and ends at the end of its input.
 """
 
 import ctypes
@@ -150,9 +150,10 @@ class Torture:
 
 def main() -> None:
     torture = Torture(Path(sys.argv[1]), int(sys.argv[2]))
+    pause = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0005
     torture.step()
     print("begun", flush=True)
-    while not select.select([sys.stdin], [], [], 0.0005)[0]:
+    while not select.select([sys.stdin], [], [], pause)[0]:
         torture.step()
 
 
