@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from rehost.core.errors import TrackingError
 from rehost.core.extent import total
@@ -20,6 +21,7 @@ class Tracked:
         self._reasons: dict[int, str] = {}  # of disks that are not tracked (any more)
         self._begun: dict[int, int] = {}  # epochs
         self._completed: dict[int, int] = {}
+        self._doubts: dict[int, str] = {}  # the last one of each disk that had any
 
     def begin(self, device: int) -> Suspicion:
         """The rung below goes along with every pass, so that it can take over at any of them."""
@@ -30,7 +32,7 @@ class Tracked:
                 below.extents, f"{below.reason}; writes are not tracked: {self._reasons[device]}"
             )
         try:
-            return self._ask(device, tracker, below)
+            return self._with_doubt(device, self._ask(device, tracker, below))
         except (TrackingError, OSError) as error:
             why = error.what if isinstance(error, TrackingError) else f"the kernel refuses: {error.strerror}"
             self._give_up(device, why)
@@ -55,9 +57,17 @@ class Tracked:
         if extents is None:
             return Suspicion(below.extents, f"{below.reason}; tracking begins ({tracker.rung})")
         if doubt:
+            self._doubts[device] = doubt
             return Suspicion(below.extents, f"{below.reason}; writes were tracked, but {doubt}")
         reason = f"writes were tracked ({tracker.rung}): {total(extents)} bytes in {len(extents)} places"
         return Suspicion(tuple(extents), reason)
+
+    def _with_doubt(self, device: int, suspicion: Suspicion) -> Suspicion:
+        """Names what an earlier pass had to compare for as well: a run's report has the last pass' reason."""
+        doubt = self._doubts.get(device)
+        if doubt is None or doubt in suspicion.reason:
+            return suspicion
+        return replace(suspicion, reason=f"{suspicion.reason}; a pass before compared by digest: {doubt}")
 
     def _tracker(self, device: int) -> Tracker | None:
         if device not in self._trackers and device not in self._reasons:
