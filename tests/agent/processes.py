@@ -23,7 +23,7 @@ def agent(
     `home` is where it keeps whatever it writes by itself, `prefix` a command that runs it.
     """
     ca = (site.site.data / "keys" / "server.crt").read_text()
-    text = msgspec.json.encode(Task(site.assignment, ca, **task)).decode()  # type: ignore[arg-type]
+    text = msgspec.json.encode(Task(site.assignment, ca, **task), enc_hook=str).decode()  # type: ignore[arg-type]
     with subprocess.Popen(
         [*prefix, sys.executable, agent_process.__file__, text],
         stdin=subprocess.PIPE,

@@ -15,6 +15,7 @@ from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Filter, Operation
+from rehost.block.layer import chain
 from rehost.core.agentapi import RunOptions
 from rehost.core.digest import ABSENT, SIZE
 from rehost.core.errors import ConnectionLostError, FreezeError
@@ -44,7 +45,7 @@ def noise(disks: LoopDisks) -> LoopDisk:
 
 def durable(site: Lab) -> int:
     """Bytes of the chunks that the journal has."""
-    entries = site.site.shapes[0].journal_path(site.site.folder).read_bytes()
+    entries = chain(site.site.folder)[0].journal(0).read_bytes()
     return CHUNK * sum(entries[i : i + SIZE] != ABSENT for i in range(0, len(entries), SIZE))
 
 

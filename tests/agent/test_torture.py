@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from rehost.agent.run import Settings
-from rehost.core.agentapi import RunReport
-from rehost.core.round import RoundLimits
+from rehost.core.agentapi import RunOptions, RunReport
 from rehost.track import ladder
 from rehost.track.bpf import attach
 from rehost.track.suspects import Suspects
@@ -19,7 +18,7 @@ from tests.agent.tortured import SIZES, Frozen, tortured
 from tests.loopdisks import LoopDisks, run
 
 MIB = 1 << 20
-LIMITS = RoundLimits(most_rounds=4, small=MIB)
+OPTIONS = RunOptions(freeze_target=0.01, most_rounds=4)
 FEW, MANY = 5, 50
 
 
@@ -27,7 +26,7 @@ def copy_once(
     site: Lab, disks: LoopDisks, kinds: tuple[str, ...], folder: Path, suspects: Callable[[], Suspects]
 ) -> RunReport:
     frozen = Frozen(folder, site.disks, kinds)
-    report = site.carry_out(Settings(while_frozen=frozen, limits=LIMITS, suspects=suspects))
+    report = site.carry_out(Settings(while_frozen=frozen, suspects=suspects))
     frozen.check(site, disks)
     assert all(part.way == "frozen" for part in report.consistency)
     return report
@@ -43,7 +42,7 @@ def many_times(
 ) -> None:
     """Each with an empty replica and then, over it, a run that finds most of it there."""
     made = tuple(disks.make(SIZES[kind], kind) for kind in kinds)
-    with lab(folder, *made) as site, ExitStack() as stack:
+    with lab(folder, *made, options=OPTIONS) as site, ExitStack() as stack:
         for seed, (disk, kind) in enumerate(zip(made, kinds, strict=True)):
             assert disk.mount is not None
             if kind == "ext4":  # each way to discard: as files go, and by trims

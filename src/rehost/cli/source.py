@@ -8,9 +8,10 @@ import typer
 
 from rehost.cli.client import Client, Reply, load_profile
 from rehost.cli.options import ProfileFile
-from rehost.cli.output import Json, bytes_text, errors_shown, note, print_fields, print_json, print_table
+from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table
 from rehost.core.errors import NotFoundError
 from rehost.core.server import KernelLevel
+from rehost.core.units import bytes_text
 
 app = typer.Typer(no_args_is_help=True, help="Source servers: what can be migrated.")
 SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="A source server's id, s-….")]

@@ -11,6 +11,7 @@ What is not understood has no map: more devices, profiles besides single and DUP
 
 import errno
 import fcntl
+import heapq
 import os
 import struct
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from rehost.core.extent import Extent, subtract
+from rehost.core.extent import Extent, Extents, subtract
+from rehost.core.extents import Gathering
 
 _FS_INFO = 0x8400941F
 _FEATURES = 0x80189439
@@ -55,23 +57,19 @@ class _Chunk:
     logical: Extent
     places: tuple[int, ...]  # of its copies, bytes from the device's beginning
 
-    def moved(self, extent: Extent) -> Iterator[Extent]:
-        for place in self.places:
-            yield Extent(*(place + at - self.logical.start for at in (extent.start, extent.end)))
-
 
 class _NotUnderstoodError(Exception):
     pass
 
 
-def free_extents(fd: int, device: int) -> list[Extent] | None:
-    """What is free on block device number `device`, in bytes from its beginning, merged.
+def free_extents(fd: int, device: int, used: Gathering | None = None) -> Extents | None:
+    """What is free on block device number `device`, in bytes from its beginning.
 
-    `fd` is open on anything of the mounted file system. None if it is not one that is understood, or not
-    on this device alone; OSError for anything else that goes wrong.
+    `fd` is open on anything of the mounted file system; `used` as for `fsmap.free_extents`. None if it is
+    not one that is understood, or not on this device alone; OSError for anything else that goes wrong.
     """
     try:
-        return _free(fd, device)
+        return _free(fd, device, used or Gathering())
     except _NotUnderstoodError:
         return None
     except OSError as error:
@@ -88,16 +86,24 @@ def devices_of(fd: int, sys: Path = Path("/sys")) -> frozenset[int]:
     return frozenset(os.makedev(int(major), int(minor)) for major, minor in numbers)
 
 
-def _free(fd: int, device: int) -> list[Extent]:
+def _free(fd: int, device: int, used: Gathering) -> Extents:
     if devices_of(fd) != {device} or _incompatible(fd) & ~_UNDERSTOOD:
         raise _NotUnderstoodError
     _, node = _INFO.unpack(fcntl.ioctl(fd, _FS_INFO, bytes(_INFO.size)))
     own, size = _device(fd)
-    used = [Extent(0, _RESERVED), *(Extent(at, at + _SUPERBLOCK) for at in _SUPERBLOCKS)]
-    for chunk in _chunks(fd, own):
+    reserved = [Extent(0, _RESERVED), *(Extent(at, at + _SUPERBLOCK) for at in _SUPERBLOCKS)]
+    for extent in heapq.merge(sorted(reserved), _on_disk(fd, own, node)):
+        used.add(extent.start, extent.end)
+    return subtract(Extent(0, size), used.extents())
+
+
+def _on_disk(fd: int, device: int, node: int) -> Iterator[Extent]:
+    """What is allocated, in the order of the disk; chunks are ordered by logical places."""
+    placed = ((place, chunk) for chunk in _chunks(fd, device) for place in chunk.places)
+    for place, chunk in sorted(placed, key=lambda one: one[0]):
+        moved = place - chunk.logical.start
         for extent in _allocated(fd, chunk.logical, node):
-            used.extend(chunk.moved(extent))
-    return subtract(Extent(0, size), used)
+            yield Extent(extent.start + moved, extent.end + moved)
 
 
 def _incompatible(fd: int) -> int:
