@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +43,7 @@ class Lab:
             "job",
             1,
             self.site.ticket(),
-            "127.0.0.1",
+            self.site.address,
             self.site.port,
             volumes,
             self.options,
@@ -78,10 +78,16 @@ class Lab:
 
 
 @contextmanager
-def lab(folder: Path, *disks: LoopDisk, options: RunOptions = OPTIONS) -> Iterator[Lab]:
-    """A receiver that runs, with a replica of these disks."""
+def lab(
+    folder: Path,
+    *disks: LoopDisk,
+    options: RunOptions = OPTIONS,
+    address: str = "127.0.0.1",
+    prefix: Sequence[str] = (),
+) -> Iterator[Lab]:
+    """A receiver that runs at `address`, by the command `prefix`, with a replica of these disks."""
     shapes = [VolumeShape(number, disk.size, chunk_size_for(disk.size)) for number, disk in enumerate(disks)]
-    site = Site(folder / "data", shapes)
+    site = Site(folder / "data", shapes, address, prefix)
     site.raise_generation(1)
     site.start()
     try:

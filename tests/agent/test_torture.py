@@ -1,83 +1,25 @@
 """Tracked copies of disks that are treated badly: while frozen, source and replica are equal on every used
 block, and the file system's own check finds nothing."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from rehost.agent.run import Settings
 from rehost.core.agentapi import RunOptions, RunReport
-from rehost.core.extent import Extent, subtract
 from rehost.track import ladder
 from rehost.track.bpf import attach
 from rehost.track.suspects import Suspects
 from rehost.track.tracked import Tracked
-from rehost.track.used import MAPS
-from tests.agent import torture
-from tests.agent.copying import Lab, differing_bytes, lab, snapshot
-from tests.loopdisks import LoopDisk, LoopDisks, open_folder, run
+from tests.agent.copying import Lab, lab
+from tests.agent.tortured import SIZES, Frozen, tortured
+from tests.loopdisks import LoopDisks, run
 
 MIB = 1 << 20
-SIZES = {"ext4": 200 * MIB, "xfs": 300 * MIB, "btrfs": 300 * MIB}
-CHECKS = {
-    "ext4": ("e2fsck", "-fn"),
-    "xfs": ("xfs_repair", "-n", "-f"),
-    "btrfs": ("btrfs", "check", "--check-data-csum"),  # all data, by sums that btrfs made when it was written
-}
 OPTIONS = RunOptions(freeze_target=0.01, most_rounds=4)
 FEW, MANY = 5, 50
-
-
-@contextmanager
-def tortured(folder: Path, seed: int) -> Iterator[None]:
-    with subprocess.Popen(
-        [sys.executable, torture.__file__, str(folder), str(seed)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            yield
-        finally:
-            process.communicate(timeout=60)
-        assert process.returncode == 0
-
-
-class Frozen:
-    """What the disks and their used blocks were inside the freeze."""
-
-    def __init__(self, folder: Path, disks: tuple[LoopDisk, ...], kinds: tuple[str, ...]) -> None:
-        self._disks, self._kinds = disks, kinds
-        self.images = [folder / f"frozen-{number}.img" for number in range(len(disks))]
-        self.used: list[list[Extent]] = []
-
-    def __call__(self) -> None:
-        self.used = [used(disk, kind) for disk, kind in zip(self._disks, self._kinds, strict=True)]
-        for disk, image in zip(self._disks, self.images, strict=True):
-            snapshot(disk, image)
-
-
-def used(disk: LoopDisk, kind: str) -> list[Extent]:
-    assert disk.mount is not None
-    with open_folder(disk.mount) as fd:
-        free = MAPS[kind](fd, disk.number)
-    assert free
-    return subtract(Extent(0, disk.size), free)
-
-
-def check(kind: str, replica: Path, disks: LoopDisks, copy: Path) -> None:
-    """What the journal holds is replayed first where the check does not do it itself."""
-    run("cp", "--sparse=always", replica, copy)
-    if kind == "xfs":
-        with disks.attached(copy) as device, disks.mounted(device, "-o", "nouuid"):
-            pass
-    run(*CHECKS[kind], copy)
 
 
 def copy_once(
@@ -85,9 +27,7 @@ def copy_once(
 ) -> RunReport:
     frozen = Frozen(folder, site.disks, kinds)
     report = site.carry_out(Settings(while_frozen=frozen, suspects=suspects))
-    for number, kind in enumerate(kinds):
-        assert differing_bytes(frozen.images[number], site.replica(number), frozen.used[number]) == []
-        check(kind, site.replica(number), disks, folder / "copy.img")
+    frozen.check(site, disks)
     assert all(part.way == "frozen" for part in report.consistency)
     return report
 

@@ -64,6 +64,7 @@ def copied(job: Job) -> dict[str, str]:
         "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
         "frozen then": copy["freeze_reason"],
         "limits": "\n".join(copy["limits"]),
+        "partitions": "\n".join(_partition(partition) for partition in copy["partitions"]),
         "unreadable": "\n".join(_unreadable(copy)),
         "hooks": "\n".join(_hook(hook) for hook in copy["hooks"]),
     }
@@ -76,6 +77,10 @@ def _unreadable(copy: Mapping[str, Any]) -> Iterator[str]:
     for lost in copy["unreadable"]:
         where = f" ({lost['where']})" if lost["where"] else ""
         yield f"disk {lost['disk']}, bytes {lost['start']} to {lost['end']}{where}"
+
+
+def _partition(partition: Mapping[str, Any]) -> str:
+    return f"{partition['device']} {partition['way']}: {partition['reason']}"
 
 
 def _hook(hook: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from rehost.core.errors import TrackingError
 from rehost.core.extent import total
@@ -22,6 +23,7 @@ class Tracked:
         self._reasons: dict[int, str] = {}  # of disks that are not tracked (any more)
         self._begun: dict[int, int] = {}  # epochs
         self._completed: dict[int, int] = {}
+        self._doubts: dict[int, str] = {}  # the last one of each disk that had any
         self._lock = threading.Lock()  # a tracker's memory must not go while another thread looks at it
 
     def resume(self, device: int, bookmark: Bookmark) -> str:
@@ -42,7 +44,7 @@ class Tracked:
                 below.extents, f"{below.reason}; writes are not tracked: {self._reasons[device]}"
             )
         try:
-            return self._ask(device, tracker, below)
+            return self._with_doubt(device, self._ask(device, tracker, below))
         except (TrackingError, OSError) as error:
             why = error.what if isinstance(error, TrackingError) else f"the kernel refuses: {error.strerror}"
             self._give_up(device, why)
@@ -90,9 +92,17 @@ class Tracked:
         if extents is None:
             return Suspicion(below.extents, f"{below.reason}; tracking begins ({tracker.rung})")
         if doubt:
+            self._doubts[device] = doubt
             return Suspicion(below.extents, f"{below.reason}; writes were tracked, but {doubt}")
         reason = f"writes were tracked ({tracker.rung}): {extents.total} bytes in {len(extents)} places"
         return Suspicion(extents, reason)
+
+    def _with_doubt(self, device: int, suspicion: Suspicion) -> Suspicion:
+        """Names what an earlier pass had to compare for as well: a run's report has the last pass' reason."""
+        doubt = self._doubts.get(device)
+        if doubt is None or doubt in suspicion.reason:
+            return suspicion
+        return replace(suspicion, reason=f"{suspicion.reason}; a pass before compared by digest: {doubt}")
 
     def _tracker(self, device: int) -> Tracker | None:
         if device not in self._trackers and device not in self._reasons:
