@@ -21,6 +21,7 @@ from rehost.cli.client import Client, load_profile
 from rehost.cli.serve import ServeConfig, serve
 from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
 from rehost.compute.local.driver import LocalDriver
+from rehost.core import digest
 from rehost.core.agentapi import Assignment, Register, Result, RunReport
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory
@@ -179,9 +180,9 @@ class Agent:
         self.source = store.servers.register(Register(code, "a" * 64, self.inventory, "0.1")).id
         store.close()
 
-    def create_job(self) -> str:
+    def create_job(self, **wishes: Any) -> str:
         store = datafolder.open_store(self.plane.data)
-        spec = JobSpec(self.source, name="job", image_name="golden", data_disks=(DiskSpec(1),))
+        spec = JobSpec(self.source, name="job", image_name="golden", data_disks=(DiskSpec(1),), **wishes)
         job = store.jobs.create("default", spec, None, "test")
         store.close()
         return job.id
@@ -199,7 +200,7 @@ class Agent:
         return found
 
     def copy(self, assignment: Assignment, most: int | None = None) -> tuple[bytes, ...] | None:
-        """Send what the journals lack, at most `most` chunks; the roots when everything is there."""
+        """Send what differs from the journals, at most `most` chunks; the roots when everything is there."""
         context = client_context((self.plane.data / "keys" / "ca.crt").read_text())
         host, _ = host_and_port(self.plane.endpoint)
         channel = Channel(connect(host, assignment.receiver_port, context, 10), m.Role.AGENT)
@@ -209,7 +210,7 @@ class Agent:
                 (volume, number, chunk)
                 for volume, content in enumerate(self.contents)
                 for number, chunk in enumerate(chunks_of(content))
-                if sender.digests(volume, number, 1) == [bytes(32)]
+                if sender.digests(volume, number, 1) != [digest.of(chunk)]
             ]
             for volume, number, chunk in missing[:most]:
                 sender.wait_acked(sender.send(volume, number, chunk))

@@ -88,6 +88,12 @@ def test_a_job_is_created_shown_and_deleted(plane: ControlPlane, rehost: Rehost)
     rehost("job", "show", job, exits=3)
 
 
+def test_a_job_that_runs_again_says_when_and_what_it_keeps(plane: ControlPlane, rehost: Rehost) -> None:
+    job = rehost("job", "create", Agent(plane).source, "--every", "12", "--keep", "2").strip()
+    assert "12 h after each run; the newest 2 images are kept" in rehost("job", "show", job)
+    rehost("job", "delete", job)
+
+
 def test_wishes_that_the_api_refuses_say_which_and_why(plane: ControlPlane, rehost: Rehost) -> None:
     source = Agent(plane).source
     rehost("job", "create", source, "--parameters", '{"compress": 1}', exits=1)

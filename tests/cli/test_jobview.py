@@ -86,6 +86,17 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
     assert jobview.copied({"Status": "Ready"}) == {}
 
 
+def test_runs_are_listed_with_their_images() -> None:
+    first = {"StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual"}
+    second = {"StartTime": "2026-01-01T13:00:00Z", "Type": "Schedule"}
+    job = {"ReplicationJobRuns": {"ReplicationJobRun": [{**first, "ImageId": "m-1"}, second]}}
+    assert [line.split() for line in jobview.runs(job).splitlines()] == [
+        ["2026-01-01T00:00:00Z", "Manual", "m-1"],
+        ["2026-01-01T13:00:00Z", "Schedule", "-", "(not", "ended)"],
+    ]
+    assert jobview.runs({"Status": "Ready"}) == ""
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_durations(seconds: float | None, text: str) -> None:
     assert jobview.seconds_text(seconds) == text

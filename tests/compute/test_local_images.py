@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from rehost.block.layer import chain
 from rehost.block.room import Room
 from rehost.compute.driver import ImageState, VolumeSpec
 from rehost.compute.local import LocalDriver, replicas
-from rehost.core.errors import NotFoundError, VolumeError, VolumeFullError
+from rehost.core import digest
+from rehost.core.errors import NotFoundError, VolumeError, VolumeFullError, VolumeInUseError
+from rehost.machine.storage_daemon import DiskImage, StorageDaemon
 from tests.compute.replicas import CHUNK, fill, sealed
 
+CHANGED = b"\1" * CHUNK + b"\3" * CHUNK + b"\4" * 512
 CONTENT = b"\1" * CHUNK + b"\0" * CHUNK + b"\2" * 512
 
 
@@ -128,3 +132,52 @@ def test_the_record_is_whole_or_old_when_the_state_changes(local: LocalDriver, o
     local.finish_image("m-1")
     assert (overlay.parent / "image.json").stat().st_ino != before  # replaced, not written over
     assert local.image("m-1").state is ImageState.READY
+
+
+@pytest.fixture
+def layer(local: LocalDriver) -> Path:
+    """The qcow2 volume of a second run whose data is there, not yet sealed."""
+    sealed(local, "j-1", CONTENT)
+    specs = [VolumeSpec(0, len(CONTENT), CHUNK)]
+    local.create_replica("j-1", specs, 2, "r-2")
+    fill(local.replica_path("j-1"), [CHANGED], 2)
+    return chain(local.replica_path("j-1"))[-1].data(0)
+
+
+def test_an_image_of_a_later_run_lies_on_its_layer(local: LocalDriver, layer: Path, tmp_path: Path) -> None:
+    local.seal("j-1", "r-2", roots_of(CHANGED))
+    overlay = local.create_image("m-2", "j-1", "web")[0]
+    assert info(overlay)["backing-filename"] == "../../replicas/j-1/layers/000002/disk-0.qcow2"
+    assert info(overlay)["backing-filename-format"] == "qcow2"
+    assert content(overlay, tmp_path / "flat") == CHANGED
+    space = local.space("m-2")
+    assert 2 * CHUNK <= space.layer < 4 * CHUNK
+    assert 0 < space.overlay < CHUNK
+
+
+def test_a_layer_that_is_damaged_is_thrown_away_before_an_image_is_built_on_it(
+    local: LocalDriver, layer: Path
+) -> None:
+    with layer.open("r+b") as file:
+        file.seek(2 * 65536)  # QEMU's first block of reference counts
+        file.write(bytes(65536))
+    with pytest.raises(VolumeError, match="is damaged, and was thrown away"):
+        local.seal("j-1", "r-2", roots_of(CHANGED))
+    assert not layer.parent.exists()
+    local.create_replica("j-1", [VolumeSpec(0, len(CONTENT), CHUNK)], 3, "r-2")
+    local.seal("j-1", "r-2", fill(local.replica_path("j-1"), [CHANGED], 3))
+
+
+def test_no_image_is_built_on_a_layer_that_somebody_still_writes(
+    local: LocalDriver, layer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LET_GO", 0.3)
+    writer = StorageDaemon([DiskImage("disk-0", layer, "qcow2")])
+    with writer, pytest.raises(VolumeInUseError, match="lock"):
+        local.seal("j-1", "r-2", roots_of(CHANGED))
+    local.seal("j-1", "r-2", roots_of(CHANGED))
+
+
+def roots_of(whole: bytes) -> list[bytes]:
+    digests = [digest.of(whole[start : start + CHUNK]) for start in range(0, len(whole), CHUNK)]
+    return [digest.root(digests, len(whole))]

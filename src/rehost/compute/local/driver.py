@@ -126,7 +126,7 @@ class LocalDriver:
     def space(self, image_id: str) -> Space:
         image = self._images.get(image_id)
         layers = chain(self._replicas.path(image.job))
-        below = [file for layer in layers if trimming.carries(layer, image) for file in layer.path.iterdir()]
+        below = [file for layer in layers if trimming.carries(layer, image) for file in layer.path.glob("*")]
         own = [disk.path for disk in image.disks]
         return Space(sum(map(folders.allocated, below)), sum(map(folders.allocated, own)))
 

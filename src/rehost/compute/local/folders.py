@@ -87,8 +87,11 @@ def sweep(parent: Path) -> None:
 
 
 def allocated(path: Path) -> int:
-    """Bytes that a file takes on disk."""
-    return path.stat().st_blocks * 512
+    """Bytes that a file takes on disk; none if it has just gone."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def free_bytes(path: Path) -> int:

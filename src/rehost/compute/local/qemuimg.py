@@ -19,6 +19,7 @@ from rehost.core.errors import (
 PROGRAM = "qemu-img"
 
 _HEADER = struct.Struct(">4s4xQI")  # magic, version, place and length of the backing file's name
+_MOVE_AWAY = "move its folder away if the image is not needed"
 _MAGIC = b"QFI\xfb"
 _CORRUPT, _LEAKS = 2, 3  # exit codes of check; clusters that nobody uses only cost space
 _PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
@@ -33,12 +34,15 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
 
 def backing_of(path: Path) -> Path | None:
     """The file below a qcow2 file, resolved, as its header says; None if there is none."""
-    with path.open("rb") as file:
-        magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
-        if magic != _MAGIC:
-            raise VolumeError(f"{path} is not qcow2", "move its folder away if it is not needed")
-        file.seek(offset)
-        name = file.read(length).decode()
+    try:
+        with path.open("rb") as file:
+            magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+            file.seek(offset)
+            name = file.read(length).decode()
+    except (OSError, struct.error) as error:
+        raise VolumeError(f"{path} cannot be read: {error}", _MOVE_AWAY) from error
+    if magic != _MAGIC:
+        raise VolumeError(f"{path} is not qcow2", _MOVE_AWAY)
     return (path.parent / name).resolve() if offset else None
 
 

@@ -1,0 +1,62 @@
+"""Runs of an incremental job, one after the other, over API and data plane."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from rehost.block.layer import chain
+from rehost.core.job import JobState
+from tests.cli.serving import Agent, ControlPlane
+from tests.receive.site import CHUNK
+
+
+@pytest.fixture
+def plane(tmp_path: Path, cache: Path) -> Iterator[ControlPlane]:
+    with closing(ControlPlane(tmp_path, cache)) as running:
+        yield running
+
+
+def run_once(plane: ControlPlane, agent: Agent, job_id: str) -> str:
+    """The image of a run that is asked for by hand."""
+    plane.client().call("StartReplicationJob", {"JobId": job_id})
+    assignment = agent.wait_for_assignment()
+    roots = agent.copy(assignment)
+    assert roots is not None
+    agent.tell(assignment, roots)
+    return plane.until_state(job_id, JobState.WAITING).image_id
+
+
+def contents(plane: ControlPlane, image: str) -> list[bytes]:
+    flat, found = plane.data / "flat", []
+    for overlay in sorted((plane.data / "images" / image).glob("*.qcow2")):
+        subprocess.run(["qemu-img", "convert", "-O", "raw", overlay, flat], check=True)
+        found.append(flat.read_bytes())
+    return found
+
+
+def test_each_run_sends_what_changed_and_its_image_is_of_its_time(plane: ControlPlane) -> None:
+    """The control plane is killed between the runs; of three images two are kept."""
+    plane.start()
+    agent = Agent(plane)
+    job_id = agent.create_job(run_once=False, frequency=12, max_images=2)
+    images, states, sent = [], [], []
+    for number in range(3):
+        if number:
+            first, second = agent.contents
+            changed = bytes([number]) * CHUNK
+            agent.contents = (first[:CHUNK] + changed + first[2 * CHUNK :], changed + second[CHUNK:])
+        images.append(run_once(plane, agent, job_id))
+        states.append(list(agent.contents))
+        sent.append(agent.sent)
+        plane.stop(signal.SIGKILL)
+        plane.start()
+    assert [sent[1] - sent[0], sent[2] - sent[1]] == [2, 2]
+    assert len(chain(plane.data / "replicas" / job_id)) == 2
+    assert sorted(path.name for path in (plane.data / "images").iterdir()) == sorted(images[1:])
+    assert [contents(plane, image) for image in images[1:]] == states[1:]
+    runs = plane.describe(job_id)["ReplicationJobRuns"]["ReplicationJobRun"]
+    assert [run["ImageId"] for run in runs] == images
