@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rehost.agent.run import Settings
+from rehost.block.layer import chain
 from rehost.core.digest import SIZE
 from rehost.core.errors import DigestMismatchError
 from tests.agent.copying import Lab, lab
@@ -16,7 +17,7 @@ MIB = 1 << 20
 
 def falsify(site: Lab, chunk: int) -> None:
     """Another digest for one chunk, as if its content had been written over unnoticed."""
-    with site.site.shapes[0].journal_path(site.site.folder).open("r+b") as journal:
+    with chain(site.site.folder)[0].journal(0).open("r+b") as journal:
         journal.seek(chunk * SIZE)
         journal.write(os.urandom(SIZE))
 

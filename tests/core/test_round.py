@@ -95,6 +95,17 @@ def test_a_quiet_disk_needs_one_delta() -> None:
     assert rounds([10 * MIB]) == [BASELINE, DELTA, FINAL]
 
 
+@given(st.lists(sizes, min_size=1, max_size=12))
+def test_a_run_that_builds_on_another_begins_with_a_delta(left: list[int]) -> None:
+    done = [replace(report(1, left[0], 2.0, backlog=left[0]), kind=DELTA)]
+    limits = replace(LIMITS, freeze_deadline=1e12)
+    while (step := next_round(done, limits)).kind is not FINAL:
+        size = left[min(len(done), len(left) - 1)]
+        done.append(replace(report(len(done) + 1, size, 2.0, backlog=size), kind=step.kind))
+    assert {past.kind for past in done} == {DELTA}
+    assert len(done) <= limits.most_rounds
+
+
 def test_deltas_go_on_while_they_shrink_and_the_freeze_is_too_long() -> None:
     assert rounds([3000 * MIB, 900 * MIB, 300 * MIB, 40 * MIB]) == [BASELINE, DELTA, DELTA, DELTA, FINAL]
     assert rounds([3000 * MIB, 2900 * MIB, 300 * MIB]) == [BASELINE, DELTA, FINAL]

@@ -158,9 +158,11 @@ def run(arguments: argparse.Namespace) -> int:
         assignment: Assignment, progress: Callable[[Progress], None], stop: threading.Event
     ) -> RunReport:
         allowed = config.load()
-        place = hooks.Place(hooks.FOLDER, debt, allowed.hook_timeout, allowed.hooks_timeout)
         settings = Settings(
-            config=allowed, hooks=place, present=lambda: disks.present(Host(), arguments.disk)
+            state=arguments.state,
+            config=allowed,
+            hooks=hooks.Place(hooks.FOLDER, debt, allowed.hook_timeout, allowed.hooks_timeout),
+            present=lambda: disks.present(Host(), arguments.disk),
         )
         return carry_out(assignment, collect(), context, progress, stop, settings)
 

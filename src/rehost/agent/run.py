@@ -4,12 +4,14 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rehost.agent import checkpoint
 from rehost.agent.bandwidth import Limit
+from rehost.agent.checkpoint import Checkpoint
 from rehost.agent.config import Config
 from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
@@ -17,7 +19,7 @@ from rehost.agent.final import Final, FreezePlan, final_round
 from rehost.agent.gate import Gate
 from rehost.agent.hooks import Hooks, Place
 from rehost.agent.progress import Reporting
-from rehost.agent.sender import Stream
+from rehost.agent.sender import OUTSTANDING, Stream
 from rehost.agent.sources import Doors, OpenDevice, open_sources
 from rehost.agent.streams import Streams
 from rehost.agent.tally import Tally
@@ -61,6 +63,7 @@ class Settings:
     open_device: OpenDevice = _open
     present: Callable[[], Collection[str]] | None = None  # see `sources.Doors`
     suspects: Callable[[], Suspects] = Tracked
+    state: Path | None = None  # folder in which a checkpoint is kept for the next run; None: nothing is
     while_frozen: Callable[[], None] = _nothing  # for tests: all is read, nothing is thawed
 
 
@@ -92,7 +95,7 @@ def carry_out(
     with (
         open_sources(assignment, inventory, doors, gate.check) as sources,
         Streams(walkers, limit, gate) as streams,
-        closing(settings.suspects()) as suspects,
+        _suspects(settings) as suspects,
     ):
         copy = Copy(sources, streams, suspects, tally, gate)
         with Reporting(assignment.run, assignment.generation, tally, copy, progress):
@@ -112,11 +115,15 @@ class _Run:
 
     def carry_out(self) -> RunReport:
         limits = self._limits(self.copy.connect().window)
+        self._build_on_the_last_run()
         while (step := next_round(self.done, limits)).kind is not RoundKind.FINAL:
             self.copy.tally.phase = Phase.COPYING
             self.done.append(self.copy.round(step.kind, len(self.done) + 1))
         log.info("run %s: the last round begins: %s", self.assignment.run, step.reason)
-        return self._report(self._final(), step.reason)
+        report = self._report(self._final(), step.reason)
+        if not report.unreadable:  # the next run has to try those sectors again
+            self._save(self.copy.checkpoint(self.assignment.job, report.roots))
+        return report
 
     def _limits(self, window: int) -> RoundLimits:
         options = self.assignment.options
@@ -127,6 +134,32 @@ class _Run:
             options.not_converging,
             buffered=window * options.streams,
         )
+
+    def _build_on_the_last_run(self) -> None:
+        job, sources = self.assignment.job, self.copy.sources
+        known = checkpoint.load(self.settings.state) if self.settings.state else None
+        if known is None or known.job != job:
+            known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
+            self._save(known)
+        if why := known.objection(self.assignment):
+            for source in sources:
+                source.basis = why
+        else:
+            self.copy.build_on(known)
+
+    def _save(self, kept: Checkpoint) -> None:
+        if self.settings.state is None:
+            return
+        try:
+            checkpoint.save(self.settings.state, kept)
+        except OSError as error:
+            log.warning(
+                "the checkpoint of run %s cannot be kept in %s (%s): the next run compares digests. Make room"
+                " there.",
+                self.assignment.run,
+                self.settings.state,
+                error.strerror,
+            )
 
     def _final(self) -> Final:
         plan = FreezePlan(
@@ -151,10 +184,24 @@ class _Run:
             started=self.started,
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
+            basis=tuple(source.basis for source in self.copy.sources),
             freeze_reason=reason,
             hooks=tuple(self.hooks.reports),
             unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),
         )
+
+
+@contextmanager
+def _suspects(settings: Settings) -> Iterator[Suspects]:
+    """As long as there is a checkpoint, what it builds on goes on, however this run ends."""
+    suspects = settings.suspects()
+    try:
+        yield suspects
+    finally:
+        if settings.state is not None and checkpoint.exists(settings.state):
+            suspects.leave()
+        else:
+            suspects.close()
 
 
 def _walker(
@@ -170,5 +217,6 @@ def _walker(
         return connect(assignment.receiver_host, assignment.receiver_port, context, _CONNECTING)
 
     hello = Hello(VERSION, assignment.ticket, number)
-    stream = Stream(hello, dial, limit, tally, gate, patience)
+    share = OUTSTANDING // max(assignment.options.streams, 1)
+    stream = Stream(hello, dial, limit, tally, gate, patience, share)
     return Walker(stream, Packer(assignment.options.compress_level), tally, gate)

@@ -2,7 +2,7 @@
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rehost.block.device import Device
 from rehost.block.filters import Filter
@@ -47,7 +47,7 @@ class Salvage(Filter):
             if self.unreadable:
                 self._note(Extent(offset, offset + len(buffer)), [])
 
-    def _read_pieces(self, offset: int, buffer: memoryview) -> list[Extent]:
+    def _read_pieces(self, offset: int, buffer: memoryview) -> Sequence[Extent]:
         """What of it cannot be read, and is zeroes now."""
         lost = []
         for start in range(0, len(buffer), PIECE):
@@ -75,7 +75,7 @@ class Salvage(Filter):
                 "check the disk and its cable or host (dmesg, smartctl), then start the job again",
             ) from error
 
-    def _note(self, window: Extent, lost: list[Extent]) -> None:
+    def _note(self, window: Extent, lost: Sequence[Extent]) -> None:
         with self._lock:
             known = [part for extent in self.unreadable for part in subtract(extent, [window])]
             self.unreadable = tuple(merge([*known, *lost]))

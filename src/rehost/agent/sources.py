@@ -12,11 +12,12 @@ from rehost.block.device import Device
 from rehost.block.linux import aligned_buffer
 from rehost.core.agentapi import Assignment, AssignmentVolume, UnreadableExtent
 from rehost.core.errors import RehostError, SourceDiskChangedError, SourceReadError
+from rehost.core.extents import MOST
 from rehost.core.server import Disk, Inventory
 from rehost.track.libc import write_back
 from rehost.track.mounts import FileSystem, mounted_on, open_on
 from rehost.track.partitions import Place, places_on
-from rehost.track.used import DiskUse, use_of
+from rehost.track.used import Bound, DiskUse, use_of
 
 OpenDevice = Callable[[Path], Device]
 _AGAIN = "start the job again: the new run takes the disks as they are now"
@@ -33,6 +34,7 @@ class Source:
     places: frozenset[Place]  # its partitions, as the kernel had them at the start
     nodes: list[bytes]  # subtrees of the replica's digests after the last complete pass; empty: not known
     use: DiskUse | None = None  # of the last complete pass
+    basis: str = ""  # why nothing of an earlier run could be built on; later, what the first round built on
 
     def check(self, open_device: OpenDevice) -> None:
         """SourceDiskChangedError if this is not the disk any more that it was, or not so divided."""
@@ -82,9 +84,11 @@ class Source:
             where = place_of(self.disk, extent)
             yield UnreadableExtent(self.volume.volume, extent.start, extent.end, where)
 
-    def use_now(self, systems: Mapping[FileSystem, int], page: memoryview) -> DiskUse:
+    def use_now(self, systems: Mapping[FileSystem, int], page: memoryview, most: int) -> DiskUse:
+        """`most`: see `Gathering`; for all partitions of the disk together."""
+        bound = Bound(most // max(1, len(self.disk.partitions)), self.use.gap if self.use else 0)
         try:
-            return use_of(self.disk, self.device, systems, page)
+            return use_of(self.disk, self.device, systems, page, bound)
         except FileNotFoundError as error:
             what = f"{error.filename} is gone: {self.disk.path} was repartitioned while it was copied"
             raise SourceDiskChangedError(what, _AGAIN) from error
@@ -137,7 +141,8 @@ class Sources:
 
     def use(self, systems: Mapping[FileSystem, int]) -> dict[int, DiskUse]:
         """The present use of each disk, by volume."""
-        return {source.volume.volume: source.use_now(systems, self._page) for source in self._sources}
+        most = MOST // len(self._sources)
+        return {source.volume.volume: source.use_now(systems, self._page, most) for source in self._sources}
 
     def mounted(self) -> list[FileSystem]:
         """What is mounted from these disks now, deepest mount first."""

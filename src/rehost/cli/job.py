@@ -37,6 +37,13 @@ def create(
     system_disk_size: Annotated[
         int | None, typer.Option(help="GiB of the image's system disk.", show_default="as the source's")
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, max=168, metavar="HOURS", help="Run again so long after each run's end."),
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=1, max=10, help="With --every: the newest images that are kept.")
+    ] = 3,
     parameters: Annotated[
         str,
         typer.Option(
@@ -60,6 +67,7 @@ def create(
         "Description": description or None,
         "SystemDiskSize": system_disk_size,
         "ReplicationParameters": parameters or None,
+        **({} if every is None else {"RunOnce": "false", "Frequency": every, "MaxNumberOfImageToKeep": keep}),
     }
     with errors_shown(as_json):
         client = Client(load_profile(profile_file))
@@ -136,6 +144,8 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
             "image": found.get("ImageId"),
+            "runs": jobview.runs(found),
+            **({"runs again": jobview.periodic(found)} if jobview.periodic(found) else {}),
             **jobview.copied(found),
             **({"error": jobview.failure(found)} if jobview.failure(found) else {}),
         }

@@ -27,6 +27,24 @@ def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
 
 
+def periodic(job: Job) -> str:
+    """When a job runs again and what it keeps; empty for one that runs once."""
+    if job.get("RunOnce", True):
+        return ""
+    return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
+
+
+def runs(job: Job) -> str:
+    """A line for each run, the oldest first."""
+    found = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun", [])
+    lines = (
+        f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
+        f"{'' if run.get('EndTime') else '  (not ended)'}"
+        for run in found
+    )
+    return "\n".join(lines)
+
+
 def failure(job: Job) -> str:
     """What went wrong and what to do next; empty for a job that is not InError."""
     if job["Status"] != "InError":
@@ -46,6 +64,7 @@ def copied(job: Job) -> dict[str, str]:
         "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
         "frozen then": copy["freeze_reason"],
         "limits": "\n".join(copy["limits"]),
+        "partitions": "\n".join(_partition(partition) for partition in copy["partitions"]),
         "unreadable": "\n".join(_unreadable(copy)),
         "hooks": "\n".join(_hook(hook) for hook in copy["hooks"]),
     }
@@ -58,6 +77,10 @@ def _unreadable(copy: Mapping[str, Any]) -> Iterator[str]:
     for lost in copy["unreadable"]:
         where = f" ({lost['where']})" if lost["where"] else ""
         yield f"disk {lost['disk']}, bytes {lost['start']} to {lost['end']}{where}"
+
+
+def _partition(partition: Mapping[str, Any]) -> str:
+    return f"{partition['device']} {partition['way']}: {partition['reason']}"
 
 
 def _hook(hook: Mapping[str, Any]) -> str:

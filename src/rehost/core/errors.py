@@ -138,6 +138,12 @@ class VolumeError(RehostError):
     code = "TargetDisk.WriteFailed"
 
 
+class VolumeInUseError(VolumeError):
+    """Another program has a volume or an image open: what was asked is possible when it has ended."""
+
+    code = "TargetDisk.InUse"
+
+
 class ReplicaIncompleteError(RehostError):
     """A replica lacks chunks, or is not what the source says it has."""
 

@@ -1,5 +1,7 @@
 """Rounds of a run: the baseline, deltas while they shrink, then the final one under freeze. Pure.
 
+A run that builds on the one before it begins with a delta: it looks at what was written since.
+
 Before each round the length of the freeze is predicted as if it began now. Why it is predicted so:
 docs/decisions/0014.
 """
@@ -131,7 +133,7 @@ def _shortens(done: Sequence[RoundReport], limits: RoundLimits) -> bool:
 
 
 def _shrinks(done: Sequence[RoundReport]) -> bool:
-    return done[-1].left <= SHRINKS * done[-2].left
+    return len(done) < 2 or done[-1].left <= SHRINKS * done[-2].left
 
 
 def _not_converging(done: Sequence[RoundReport], limits: RoundLimits) -> Step:

@@ -44,6 +44,7 @@ def copy_info(result: Result | None) -> str:
         "unreadable_bytes": sum(lost.end - lost.start for lost in report.unreadable),
         "unreadable": report.unreadable[:MOST_PLACES],
         "hooks": report.hooks,
+        "partitions": report.consistency,
     }
     return _text({"copy": copy})
 
