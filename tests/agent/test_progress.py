@@ -1,6 +1,8 @@
 """Rates and times to the end."""
 
-from rehost.agent.progress import Rate, eta
+import time
+
+from rehost.agent.progress import Backlog, Rate, eta
 from rehost.agent.tally import DiskTally
 
 
@@ -25,3 +27,26 @@ def test_the_end_is_where_the_rate_leads() -> None:
     assert eta(DiskTally(total=100, done=40), 6.0) == 10.0
     assert eta(DiskTally(total=100, done=100), 0.0) == 0.0
     assert eta(DiskTally(total=100, done=40), 0.0) is None
+
+
+class Slow:
+    """A map that takes a tenth of a second to look at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def pending(self, volume: int) -> int | None:
+        self.looks += 1
+        time.sleep(0.1)
+        return self.looks
+
+    def unreadable(self, volume: int) -> int:
+        return 0
+
+
+def test_a_large_map_is_looked_at_seldom() -> None:
+    watched = Slow()
+    backlog = Backlog(watched)
+    assert [backlog.of(0, float(second)) for second in range(5)] == [1] * 5
+    assert backlog.of(1, 4.0) == 2
+    assert backlog.of(0, 1000.0) == 3

@@ -1,17 +1,23 @@
 """Runs whose writes are tracked: what they read, and what they say."""
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rehost.agent import host, inventory
+from rehost.agent.config import Config
 from rehost.agent.host import Host
 from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Filter
-from rehost.core.errors import TrackingError
+from rehost.core.agentapi import RunOptions
+from rehost.core.errors import NotConvergingError, TrackingError
+from rehost.core.round import NotConverging
 from rehost.core.server import KernelLevel
 from rehost.track import pins
 from rehost.track.bpf import attach, system
@@ -62,6 +68,57 @@ def test_the_last_rounds_read_what_was_written_meanwhile(full: LoopDisk, tmp_pat
     assert baseline.read >= 64 * MIB
     assert sum(round_.read for round_ in others) <= 3 * (256 << 10)
     assert full.number not in pins.numbers_kept()
+
+
+@contextmanager
+def written(mount: Path, size: int) -> Iterator[None]:
+    """A file of `size` bytes there is written over again and again, as fast as can be."""
+    ended = threading.Event()
+    (mount / "busy").write_bytes(os.urandom(size))
+
+    def write_on() -> None:
+        with (mount / "busy").open("r+b") as file:
+            while not ended.is_set():
+                file.seek(0)
+                file.write(os.urandom(size))
+                os.fdatasync(file.fileno())
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("what", NotConverging)
+def test_a_disk_that_is_written_faster_than_it_is_sent(
+    disks: LoopDisks, tmp_path: Path, what: NotConverging
+) -> None:
+    disk = disks.make(200 * MIB, "ext4")
+    assert disk.mount is not None
+    options = RunOptions(
+        bandwidth_limit=20 << 10, compress_level=0, streams=1, freeze_target=0.1, not_converging=what
+    )
+    with lab(tmp_path, disk, options=options) as site, written(disk.mount, 50 * MIB):
+        if what is NotConverging.FAIL:
+            with pytest.raises(
+                NotConvergingError, match=r"not converging: .*/s are written and .*/s are sent"
+            ):
+                site.carry_out()
+        else:
+            report = site.carry_out()
+            assert report.freeze_reason.startswith("not converging: ")
+            assert report.rounds[-2].backlog > 16 * MIB
+            assert len(report.rounds) < 12
+
+
+def test_the_owner_of_the_server_has_the_last_word(full: LoopDisk, tmp_path: Path) -> None:
+    config = Config(most_rounds=1, bandwidth_limit=1 << 20)
+    with lab(tmp_path, full) as site:
+        report = site.carry_out(Settings(config=config))
+    assert [limit.split(":")[0] for limit in report.limits] == ["most_rounds", "bandwidth_limit"]
 
 
 def test_the_reason_is_told_where_writes_are_not_tracked(disks: LoopDisks, tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def report(
     """A round that read what it sent, at 100 MiB/s."""
     read = max(changed, untracked)
     kind = DELTA if number > 1 else BASELINE
-    return RoundReport(kind, number, read, changed, changed, seconds, read / (100 * MIB), backlog, untracked)
+    return RoundReport(
+        kind, number, read, changed, changed, seconds, changed, read / (100 * MIB), backlog, untracked
+    )
 
 
 def rounds(left: list[int], limits: RoundLimits = LIMITS) -> list[RoundKind]:
@@ -112,7 +114,7 @@ def test_deltas_go_on_while_they_shrink_and_the_freeze_is_too_long() -> None:
 def test_there_are_at_most_so_many_deltas() -> None:
     shrinking = [2000 * MIB * 7**n // 10**n for n in range(9)]
     assert rounds(shrinking) == [BASELINE, DELTA, DELTA, DELTA, DELTA, FINAL]
-    done = [report(n + 1, left, backlog=left) for n, left in enumerate(shrinking[:5])]
+    done = [report(n + 1, left, left / (100 * MIB), backlog=left) for n, left in enumerate(shrinking[:5])]
     assert "4 deltas are done" in next_round(done, LIMITS).reason
 
 
@@ -130,7 +132,7 @@ def test_a_disk_that_is_written_faster_than_it_is_sent() -> None:
 
 
 def test_a_disk_that_is_not_tracked_is_all_compared_in_the_freeze() -> None:
-    done = [report(1, 800 * MIB, 9.0, untracked=1000 * MIB), report(2, 10 * MIB, 9.0, untracked=1000 * MIB)]
+    done = [report(1, 800 * MIB, 10.0, untracked=1000 * MIB), report(2, 10 * MIB, 10.0, untracked=1000 * MIB)]
     step = next_round(done, replace(LIMITS, buffered=32 * MIB))
     assert step.kind is FINAL
     assert "no other round makes it shorter" in step.reason

@@ -70,6 +70,21 @@ def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, d
     assert suspects.begin(disk.number).extents == ()
 
 
+def test_what_was_written_meanwhile_is_told_at_any_time(suspects: Tracked, disk: LoopDisk) -> None:
+    assert suspects.pending(disk.number) is None
+    suspects.begin(disk.number)
+    assert suspects.pending(disk.number) == 0
+    write(disk, 5 * MIB)
+    assert suspects.pending(disk.number) == CHUNK
+    suspects.complete(disk.number)
+    write(disk, 9 * MIB)
+    assert suspects.pending(disk.number) == 2 * CHUNK
+    suspects.begin(disk.number)
+    assert suspects.pending(disk.number) == 0
+    suspects.close()
+    assert suspects.pending(disk.number) in (0, None)  # as the rung below knows it
+
+
 def test_one_doubt_costs_one_comparison(
     suspects: Tracked, disk: LoopDisk, trackers: list[Tracker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def report_of(
         after.changed,
         after.sent - before.sent,
         seconds,
+        after.content,
         after.reading - before.reading,
     )
 

@@ -81,7 +81,7 @@ class Hooks:
         self._owed = True
         for report in run_stage(debt, PRE_FREEZE, self._check):
             self.reports.append(report)
-            if report.outcome != "done":
+            if report.outcome != script.DONE:
                 raise HookError(
                     f"{self._place.folder}/{PRE_FREEZE}/{report.name}: {report.outcome}: "
                     f"{report.output[-300:] or 'it said nothing'}",

@@ -28,6 +28,9 @@ Nothing is compiled or changed on this server beyond /opt/rehost-agent, /usr/loc
 _EPILOG = """\
 exit codes: 0 done, 1 error, 2 wrong usage, 78 not registered (or the identity is damaged)
 
+/etc/rehost/agent.toml limits what jobs may ask for; /etc/rehost/hooks.d/pre-freeze and post-thaw hold scripts
+to run around the moment in which file systems are frozen (docs/hooks.md).
+
 environment: REHOST_AGENT_DISKS=/dev/sda,/dev/sdb is the same as --disk /dev/sda --disk /dev/sdb
 """
 

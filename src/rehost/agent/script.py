@@ -12,7 +12,7 @@ from pathlib import Path
 _STEP = 0.1  # seconds between two looks at it
 _GRACE = 2.0  # seconds from SIGTERM to SIGKILL
 _LONGEST = 4096  # bytes of its output that are kept, the last ones
-_DONE = "done"
+DONE = "done"  # the outcome of a script that did what it should
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Ended:
 
     @property
     def ok(self) -> bool:
-        return self.outcome == _DONE
+        return self.outcome == DONE
 
 
 def run(
@@ -103,7 +103,7 @@ def _wait(process: "subprocess.Popen[bytes]", seconds: float, check: Callable[[]
             status = process.wait(_STEP)
             if status < 0:
                 return f"ended by signal {-status}"
-            return f"exit code {status}" if status else _DONE
+            return f"exit code {status}" if status else DONE
     return f"not done within {seconds:.3g} s"
 
 

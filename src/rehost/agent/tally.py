@@ -17,6 +17,7 @@ class DiskTally:
     read: int = 0
     sent: int = 0
     changed: int = 0
+    content: int = 0  # of these, bytes of chunks that are not zero
     reading: float = 0.0  # seconds in reads, of all streams together
 
 
@@ -35,7 +36,7 @@ class Tally:
         with self._lock:
             self.kind, self.round = kind, number
             for volume, disk in self._disks.items():
-                disk.total, disk.done, disk.changed = totals.get(volume, 0), 0, 0
+                disk.total, disk.done, disk.changed, disk.content = totals.get(volume, 0), 0, 0, 0
 
     def add(
         self,
@@ -45,6 +46,7 @@ class Tally:
         read: int = 0,
         sent: int = 0,
         changed: int = 0,
+        content: int = 0,
         reading: float = 0.0,
     ) -> None:
         with self._lock:
@@ -53,6 +55,7 @@ class Tally:
             disk.read += read
             disk.sent += sent
             disk.changed += changed
+            disk.content += content
             disk.reading += reading
 
     def disks(self) -> dict[int, DiskTally]:

@@ -126,6 +126,7 @@ class _Visit:
 
     def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
         encoding, payload = self._walker.packer.pack(content)
+        self._walker.tally.add(self._volume, content=len(content))
         weight = self._view.weigh(self._view.extent(chunk))
         # bytes: the content is lent, and the stream keeps what it sends until that is durable
         self._walker.stream.put(

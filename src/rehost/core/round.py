@@ -44,6 +44,7 @@ class RoundReport:
     changed: int  # bytes of chunks that differed from the replica
     sent: int  # bytes on the wire
     seconds: float
+    content: int = 0  # bytes of the changed chunks that are not zero
     reading: float = 0.0  # seconds spent in reads, of all streams together
     backlog: int = 0  # bytes of chunks written meanwhile, on disks whose writes are tracked
     untracked: int = 0  # used bytes of the disks of which nobody knows what was written meanwhile
@@ -51,7 +52,7 @@ class RoundReport:
     @property
     def left(self) -> int:
         """Bytes that may differ from the replica now; where nobody knows, as many as differed in it."""
-        return self.backlog + (self.changed if self.untracked else 0)
+        return self.backlog + (self.content if self.untracked else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,14 @@ def freeze_seconds(done: Sequence[RoundReport], limits: RoundLimits) -> float:
 
 
 def read_rate(done: Sequence[RoundReport]) -> float:
-    """Bytes a second of one stream, at its best; 0 if nothing was read."""
-    return max((past.read / past.reading for past in done if past.reading > 0), default=0.0)
+    """Bytes a second, at its best: of one stream while it reads, or of a whole round; 0: nothing was read."""
+    spent = [(past, seconds) for past in done for seconds in (past.reading, past.seconds)]
+    return max((past.read / seconds for past, seconds in spent if seconds > 0), default=0.0)
 
 
 def send_rate(done: Sequence[RoundReport]) -> float:
-    """Bytes of changed chunks a second, at its best; 0 if nothing was sent."""
-    return max((past.changed / past.seconds for past in done if past.seconds > 0), default=0.0)
+    """Bytes of content a second, at its best, before they are compressed; 0 if nothing was sent."""
+    return max((past.content / past.seconds for past in done if past.seconds > 0), default=0.0)
 
 
 def dirty_rate(done: Sequence[RoundReport]) -> float:
