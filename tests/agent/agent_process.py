@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from rehost.agent import inventory
+from rehost.agent.hooks import Place
 from rehost.agent.run import Settings, carry_out
 from rehost.block.device import Device
 from rehost.block.file import open_source
@@ -28,6 +29,7 @@ class Task(msgspec.Struct):
     waits_frozen: bool = False  # inside each freeze, for a line of input
     attempts: int = 3
     state: str = ""  # the folder of the checkpoint
+    hooks: Place | None = None
 
 
 class Outcome(msgspec.Struct):
@@ -37,7 +39,7 @@ class Outcome(msgspec.Struct):
 
 
 def main() -> None:
-    task = msgspec.json.decode(sys.argv[1], type=Task)
+    task = msgspec.json.decode(sys.argv[1], type=Task, dec_hook=lambda kind, value: kind(value))
     outcome = outcome_of(task)
     outcome.peak = peak_memory("self")
     sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
@@ -71,6 +73,7 @@ def outcome_of(task: Task) -> Outcome:
                     while_frozen=while_frozen,
                     freeze_attempts=task.attempts,
                     state=Path(task.state) if task.state else None,
+                    hooks=task.hooks,
                 ),
             )
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from rehost.agent import inventory
 from rehost.agent.run import Settings, carry_out
 from rehost.block import replica
+from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
 from rehost.core.extent import Extent, chunk_size_for
@@ -73,7 +74,7 @@ class Lab:
         self.site.raise_generation(1)
 
     def replica(self, volume: int = 0) -> Path:
-        return self.site.shapes[volume].data_path(self.site.folder)
+        return chain(self.site.folder)[0].data(volume)
 
 
 @contextmanager

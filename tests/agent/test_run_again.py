@@ -17,6 +17,7 @@ import pytest
 from rehost.agent import checkpoint
 from rehost.agent.run import Settings
 from rehost.block.durable import write_file
+from rehost.block.layer import chain
 from rehost.block.replica import open_replica
 from rehost.core.agentapi import RunReport
 from rehost.core.round import RoundKind
@@ -95,7 +96,7 @@ def killed_while_it_copies(site: Lab, state: Path) -> Iterator[None]:
 
 
 def journal(site: Lab) -> bytes:
-    return site.site.shapes[0].journal_path(site.site.folder).read_bytes()
+    return chain(site.site.folder)[-1].journal(0).read_bytes()
 
 
 def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: Path, state: Path) -> None:

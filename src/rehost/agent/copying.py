@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
@@ -15,12 +15,13 @@ from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import Pass, Round
 from rehost.core import digest
 from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extents, differing, union
+from rehost.core.extent import Extents, differing, total, union
 from rehost.core.extents import MOST
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
 from rehost.track.used import DiskUse
+from rehost.wire.messages import Welcome
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,11 @@ class Copy:
         self._suspects = suspects
         self._fresh: frozenset[int] = frozenset()  # volumes of which the replica has nothing yet
 
-    def connect(self) -> None:
+    def connect(self) -> Welcome:
         """Connect, and learn which volumes are empty; only the first round may rely on that."""
         welcome = self.streams.connect()
         self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
+        return welcome
 
     def build_on(self, checkpoint: Checkpoint) -> None:
         """Begin where an earlier run ended, with every disk of which it is known what was written since."""
@@ -92,15 +94,20 @@ class Copy:
         self.walk(look.passes)
         self.streams.drain()
         self.keep(look)
-        return report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
+        report = report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
+        backlog, untracked = self._left()
+        return replace(report, backlog=backlog, untracked=untracked)
 
-    def look(self, systems: Mapping[FileSystem, int]) -> Look:
-        """What may differ now. The marks of write tracking come before the maps, and these before reads."""
+    def look(self, systems: Mapping[FileSystem, int], *, retry: bool = True) -> Look:
+        """What may differ now. The marks of write tracking come before the maps, and these before reads.
+
+        `retry`: and what could not be read when it was read last.
+        """
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
         with self._explained():
             uses = self.sources.use(systems)
         passes = tuple(
-            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume])
+            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume], retry)
             for source in self.sources
         )
         self._fresh = frozenset()
@@ -121,6 +128,28 @@ class Copy:
         for source in self.sources:
             source.use = None
 
+    def pending(self, volume: int) -> int | None:
+        """Bytes of a disk that were written since the round began; None: nobody knows. From any thread."""
+        return self._suspects.pending(self._source(volume).number)
+
+    def unreadable(self, volume: int) -> int:
+        """Bytes that a disk does not give. From any thread."""
+        return total(self._source(volume).device.unreadable)
+
+    def _source(self, volume: int) -> Source:
+        return next(source for source in self.sources if source.volume.volume == volume)
+
+    def _left(self) -> tuple[int, int]:
+        """Bytes written since the round began, and the used bytes of disks of which nobody knows."""
+        backlog = untracked = 0
+        for source in self.sources:
+            written = self._suspects.pending(source.number)
+            if written is not None:
+                backlog += written
+            elif source.use is not None:
+                untracked += total(source.use.used)
+        return backlog, untracked
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -139,9 +168,11 @@ class Copy:
         bookmark = self._suspects.bookmark(source.number)
         return volume_checkpoint(source.volume, source.number, bookmark, source.use, source.nodes)
 
-    def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion) -> Pass:
+    def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion, retry: bool) -> Pass:
         volume = source.volume
         suspects = _suspects(suspicion, source.use, use)
+        if suspects is not None and retry:
+            suspects = union([suspects, source.device.unreadable], MOST)
         view = View(volume, use.used, suspects, fresh=volume.volume in self._fresh)
         return Pass(view, source.device, list(source.nodes))
 
@@ -155,7 +186,13 @@ def report_of(
     kind: RoundKind, number: int, before: DiskTally, after: DiskTally, seconds: float
 ) -> RoundReport:
     return RoundReport(
-        kind, number, after.read - before.read, after.changed, after.sent - before.sent, seconds
+        kind,
+        number,
+        after.read - before.read,
+        after.changed,
+        after.sent - before.sent,
+        seconds,
+        after.reading - before.reading,
     )
 
 

@@ -40,7 +40,7 @@ class Item:
     digest: bytes = b""
     encoding: m.Encoding = m.Encoding.RAW
     payload: bytes | None = None  # None: zeroes
-    due: float | None = None  # when the bandwidth limit lets it go
+    place: float | None = None  # in what the bandwidth limit lets go
 
     @property
     def size(self) -> int:
@@ -185,9 +185,9 @@ class Stream:
             item = self._unsent[0]
             if self._room(channel) < item.size and self._unacked:
                 return _TICK
-            if item.due is None:
-                item.due = self._limit.reserve(item.size)
-            if (wait := item.due - time.monotonic()) > 0:
+            if item.place is None:
+                item.place = self._limit.reserve(item.size)
+            if (wait := self._limit.wait(item.place)) > 0:
                 return min(wait, _TICK)
             self._send(channel, item)
         if self._completing and not self._unacked and channel.connection.state is State.OPEN:
@@ -227,7 +227,7 @@ class Stream:
         for _, item in reversed(self._unacked):
             self._unsent.appendleft(item)
             self._backlog += item.size
-            item.due = None
+            item.place = None
         self._unacked.clear()
         self._unasked.extendleft(reversed(self._asked))
         self._asked.clear()

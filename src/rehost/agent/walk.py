@@ -1,6 +1,7 @@
 """One stream's walk over the spans of a round: read, digest, compare with the journal, send what differs."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -101,8 +102,9 @@ class _Visit:
     def read(self, chunks: range) -> None:
         size = self._view.volume.chunk
         window = Extent(self._view.extent(chunks[0]).start, self._view.extent(chunks[-1]).end)
+        began = time.monotonic()
         content, count = self._walker.reader.read(self._pass.device, window, self._view.used)
-        self._walker.tally.add(self._volume, read=count)
+        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
         for place, chunk in enumerate(chunks):
             part = content[place * size : (place + 1) * size]
             self.compare(chunk, digest.of(part), part)

@@ -24,6 +24,7 @@ from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
 from rehost.store.transition import SPEC_COLUMNS, Job
 
+HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 
 
@@ -113,10 +114,13 @@ class Jobs:
             return connection.execute(query).scalar() or ""
 
     def due(self) -> tuple[Job, ...]:
-        """The jobs whose scheduled start has come."""
-        query = sa.select(jobs).where(
-            jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= self._database.now()
+        """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago."""
+        now = self._database.now()
+        first = sa.and_(jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= now)
+        next_run = sa.and_(
+            jobs.c.status == JobState.WAITING.status, jobs.c.ended + jobs.c.frequency * HOUR <= now
         )
+        query = sa.select(jobs).where(sa.or_(first, next_run))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 

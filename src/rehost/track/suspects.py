@@ -41,6 +41,10 @@ class Suspects(Protocol):
     def bookmark(self, device: int) -> Bookmark | None:
         """Of the last completed pass; None where nothing outlives the run."""
 
+    def pending(self, device: int) -> int | None:
+        """Bytes that were written since the last `begin`, as far as can be told cheaply and at any time, from
+        another thread too; None: nobody knows."""
+
     def leave(self) -> None:
         """No pass follows in this run; later ones may resume from its bookmarks."""
 
@@ -82,6 +86,10 @@ class IdleDisks:
 
     def bookmark(self, device: int) -> None:
         return None
+
+    def pending(self, device: int) -> int | None:
+        marked, now = self._begun.get(device) or self._completed.get(device), counters_of(device)
+        return 0 if marked is not None and now is not None and now.writes == marked.writes else None
 
     def leave(self) -> None:
         """Nothing is held."""

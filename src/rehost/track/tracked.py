@@ -1,9 +1,11 @@
 """Suspects by single writes where a disk can be tracked; where not, by the rung below, with the reason."""
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 from rehost.core.errors import TrackingError
+from rehost.core.extent import total
 from rehost.track import ladder
 from rehost.track.bookmark import Bookmark
 from rehost.track.suspects import IdleDisks, Suspicion
@@ -20,6 +22,7 @@ class Tracked:
         self._reasons: dict[int, str] = {}  # of disks that are not tracked (any more)
         self._begun: dict[int, int] = {}  # epochs
         self._completed: dict[int, int] = {}
+        self._lock = threading.Lock()  # a tracker's memory must not go while another thread looks at it
 
     def resume(self, device: int, bookmark: Bookmark) -> str:
         tracker = self._tracker(device)
@@ -54,15 +57,28 @@ class Tracked:
         tracker, epoch = self._trackers.get(device), self._completed.get(device)
         return tracker.bookmark(epoch) if tracker and epoch else None
 
+    def pending(self, device: int) -> int | None:
+        with self._lock:
+            tracker = self._trackers.get(device)
+            epoch = self._begun.get(device, self._completed.get(device))
+            if tracker is None or epoch is None:
+                return self._below.pending(device)
+            try:
+                return total(tracker.since(epoch))
+            except OSError:
+                return None
+
     def leave(self) -> None:
         """Writes are tracked on, where the kernel can do that without this process."""
-        while self._trackers:
-            self._trackers.popitem()[1].close()
+        with self._lock:
+            while self._trackers:
+                self._trackers.popitem()[1].close()
 
     def close(self) -> None:
         """End the tracking of all disks."""
-        while self._trackers:
-            self._trackers.popitem()[1].stop()
+        with self._lock:
+            while self._trackers:
+                self._trackers.popitem()[1].stop()
 
     def _ask(self, device: int, tracker: Tracker, below: Suspicion) -> Suspicion:
         since = self._completed.get(device)
@@ -90,5 +106,5 @@ class Tracked:
         self._reasons[device] = why
         self._begun.pop(device, None)
         self._completed.pop(device, None)
-        with suppress(OSError):  # it may be what broke
+        with self._lock, suppress(OSError):  # it may be what broke
             self._trackers.pop(device).stop()

@@ -10,10 +10,10 @@ from rehost.core.errors import SourceReadError
 from rehost.core.extent import Extent, Extents, intersect, joined, shifted, subtract, union
 from rehost.core.extents import MOST, Gathering
 from rehost.core.server import Disk, Partition
-from rehost.track.fsmap import free_extents
+from rehost.track import btrfsmap, fsmap
 from rehost.track.mounts import FileSystem
 
-_MAPPED = ("ext2", "ext3", "ext4", "xfs")
+MAPS = {"btrfs": btrfsmap.free_extents} | dict.fromkeys(("ext2", "ext3", "ext4", "xfs"), fsmap.free_extents)
 _NOT_TOLD = "read whole: the file system does not tell its free blocks"
 _NOTHING = joined(())
 _PAGE_SIZES = (4 << 10, 8 << 10, 16 << 10, 64 << 10)
@@ -89,7 +89,7 @@ def _use(
     number = os.stat(partition.path).st_rdev
     on_it = tuple(system for system in systems if number in system.below)
     direct = next((system for system in on_it if system.device == number), None)
-    if direct is not None and direct.kind in _MAPPED:
+    if direct is not None and direct.kind in MAPS:
         return _mapped(partition, direct, systems[direct], number, bound)
     if partition.filesystem == "swap" and not on_it:
         return _swap(partition, device, first_page)
@@ -110,7 +110,7 @@ def _held(path: str) -> bool:
 def _mapped(partition: Partition, system: FileSystem, fd: int, number: int, bound: Bound) -> PartitionUse:
     gathering = Gathering(bound.most, bound.gap)
     try:
-        free = free_extents(fd, number, gathering)
+        free = MAPS[system.kind](fd, number, gathering)
     except OSError as error:
         raise SourceReadError(
             f"{system.points[0]} does not give its map of used blocks: {error.strerror}",
