@@ -31,6 +31,7 @@ class Lab:
     disks: tuple[LoopDisk, ...]
     options: RunOptions = OPTIONS
     base_roots: tuple[str, ...] = ()
+    generation: int = 1
 
     @property
     def assignment(self) -> Assignment:
@@ -41,8 +42,8 @@ class Lab:
         return Assignment(
             "r-1",
             "job",
-            1,
-            self.site.ticket(),
+            self.generation,
+            self.site.ticket(self.generation),
             self.site.address,
             self.site.port,
             volumes,

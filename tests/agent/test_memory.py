@@ -85,6 +85,8 @@ def test_the_memory_of_agent_and_receiver_is_bounded(disks: LoopDisks, tmp_path:
             receiver = peak_memory(str(site.site.process.pid))
     finally:
         checkpoint.forget(state)
+    mebibytes = [peak >> 20 for peak in (first, second, receiver)]
+    print("peak memory in MiB: agent {}, in the next run {}, receiver {}".format(*mebibytes))
     assert next_report.rounds[0].kind is RoundKind.DELTA
     assert next_report.read < report.read / 10
     assert max(first, second, receiver) < BOUND, (first, second, receiver)

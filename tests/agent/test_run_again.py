@@ -19,6 +19,8 @@ from rehost.agent.run import Settings
 from rehost.block.durable import write_file
 from rehost.block.layer import chain
 from rehost.block.replica import open_replica
+from rehost.compute.driver import VolumeSpec
+from rehost.compute.local.replicas import Replicas
 from rehost.core.agentapi import RunReport
 from rehost.core.round import RoundKind
 from rehost.track import pins
@@ -116,6 +118,32 @@ def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: P
     assert second.basis == ("writes were tracked (typed programs): 1310720 bytes in 2 places",)
     checkpoint.forget(state)
     assert full.number not in pins.numbers_kept()
+
+
+def next_layer(site: Lab, report: RunReport, run_id: str) -> Lab:
+    """The replica sealed as it is, with a layer on top for the next run."""
+    replicas = Replicas(site.site.data / "replicas")
+    replicas.seal("job", run_id, [bytes.fromhex(root) for root in report.roots])
+    specs = [VolumeSpec(shape.volume, shape.size, shape.chunk) for shape in site.site.shapes]
+    generation = site.generation + 1
+    roots = replicas.create("job", specs, generation, f"r-{generation}", built_on=True)
+    return replace(site, base_roots=tuple(root.hex() for root in roots), generation=generation)
+
+
+def test_later_runs_write_what_changed_into_layers(full: LoopDisk, tmp_path: Path, state: Path) -> None:
+    settings, copied = Settings(state=state), tmp_path / "copied.img"
+    with lab(tmp_path, full) as site:
+        report = site.carry_out(settings)
+        for number in (1, 2):
+            write(full, number * 10 * MIB, MIB)
+            site = next_layer(site, report, f"r-{number}")
+            report = site.carry_out(settings)
+            assert report.rounds[0].kind is RoundKind.DELTA
+            assert report.read == MIB
+            top = chain(site.site.folder)[-1].data(0)
+            assert top.stat().st_blocks * 512 < 2 * MIB
+            run("qemu-img", "convert", "-O", "raw", top, copied)
+            assert copied.read_bytes() == full.image.read_bytes()
 
 
 def test_of_a_file_system_what_was_written_and_what_was_freed(

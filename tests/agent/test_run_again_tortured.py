@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rehost.agent import checkpoint
-from rehost.agent.run import Settings
 from rehost.core.round import RoundKind
-from tests.agent.copying import differing_bytes, lab
-from tests.agent.test_torture import FEW, LIMITS, MANY, SIZES, Frozen, check, tortured
+from rehost.track.tracked import Tracked
+from tests.agent.copying import lab
+from tests.agent.test_torture import FEW, MANY, OPTIONS, SIZES, copy_once, tortured
 from tests.loopdisks import LoopDisks, run
 
 
@@ -19,27 +19,23 @@ def built_on_one_another(disks: LoopDisks, folder: Path, kinds: tuple[str, ...],
     state.mkdir()
     made = tuple(disks.make(SIZES[kind], kind) for kind in kinds)
     built = 0
-    with lab(folder, *made) as site, ExitStack() as stack:
+    with lab(folder, *made, options=OPTIONS) as site, ExitStack() as stack:
         stack.callback(checkpoint.forget, state)
-        for seed, disk in enumerate(made):
+        for seed, (disk, kind) in enumerate(zip(made, kinds, strict=True)):
             assert disk.mount is not None
-            if kinds[seed] == "ext4":
+            if kind == "ext4":
                 run("mount", "-o", "remount,discard", disk.mount)
             stack.enter_context(tortured(disk.mount, seed))
         for _ in range(times):
-            frozen = Frozen(folder, site.disks)
-            report = site.carry_out(Settings(while_frozen=frozen, limits=LIMITS, state=state))
-            for number, kind in enumerate(kinds):
-                copied = site.replica(number)
-                assert differing_bytes(frozen.images[number], copied, frozen.used[number]) == []
-                check(kind, copied, disks, folder / "copy.img")
+            report = copy_once(site, disks, kinds, folder, Tracked, state)
             built += report.rounds[0].kind is RoundKind.DELTA
             site.base_roots = report.roots
+    print(f"{'+'.join(kinds)}: {times} copies equal and checked, {built} of them built on the one before")
     # Not all of them: where the audit doubts, digests are compared.
     assert built >= 1
 
 
-@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
 def test_runs_that_build_on_one_another_equal_the_frozen_disk(
     disks: LoopDisks, tmp_path: Path, kind: str
 ) -> None:
@@ -47,7 +43,7 @@ def test_runs_that_build_on_one_another_equal_the_frozen_disk(
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("kinds", [("ext4",), ("xfs",), ("ext4", "xfs")], ids="+".join)
+@pytest.mark.parametrize("kinds", [("ext4",), ("xfs",), ("btrfs",), ("ext4", "xfs", "btrfs")], ids="+".join)
 def test_many_runs_that_build_on_one_another_equal_the_frozen_disk(
     disks: LoopDisks, tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:

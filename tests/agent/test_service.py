@@ -1,5 +1,6 @@
 """The whole agent against the real control plane: registration, heartbeats, commands, results."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import control, identity
+from rehost.agent import checkpoint, control, identity
 from rehost.agent.control import ControlClient, RefusedError
 from rehost.agent.host import Host
 from rehost.agent.identity import Identity
@@ -16,9 +17,11 @@ from rehost.agent.runner import CarryOut
 from rehost.agent.service import Service
 from rehost.api.wakeups import Wakeups
 from rehost.cli import keyring
-from rehost.core.agentapi import Assignment, Progress, Register, RunReport
+from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, Register, RunReport
 from rehost.core.errors import RehostError
+from rehost.core.job import Event
 from rehost.core.server import ServerState
+from rehost.store.jobspec import JobSpec
 from tests.agent.builders import INVENTORY, assignment
 from tests.api.world import World, serving_on
 
@@ -200,6 +203,23 @@ def test_an_agent_outlives_its_control_plane(tmp_path: Path, monkeypatch: pytest
         assert begun.wait(WAIT)
         agent.end()
     world.store.close()
+
+
+def test_the_end_of_a_job_ends_what_is_kept_for_its_next_run(
+    plane: Plane, tmp_path: Path, start: Callable[..., Agent]
+) -> None:
+    store, state = plane.world.store, tmp_path / "state"
+    own = register(plane, state, plane.code())
+    job = store.jobs.create("one", JobSpec(own.source_id, run_once=False, frequency=1), None, "test")
+    volume = AssignmentVolume(0, "/dev/sda", 8 << 30, 256 << 10)
+    kept = checkpoint.begun(job.id, [(volume, os.makedev(4095, 9))])
+    checkpoint.save(state, kept)
+    start(own, until_stopped)
+    until(lambda: store.servers.get(own.source_id).system_info)
+    time.sleep(0.5)  # it has asked what to do
+    assert checkpoint.load(state) == kept
+    store.jobs.apply(job.id, Event.EXPIRE, "test")
+    until(lambda: not checkpoint.exists(state))
 
 
 def test_a_deleted_source_server_is_told_what_to_do(

@@ -23,10 +23,15 @@ FEW, MANY = 5, 50
 
 
 def copy_once(
-    site: Lab, disks: LoopDisks, kinds: tuple[str, ...], folder: Path, suspects: Callable[[], Suspects]
+    site: Lab,
+    disks: LoopDisks,
+    kinds: tuple[str, ...],
+    folder: Path,
+    suspects: Callable[[], Suspects],
+    state: Path | None = None,
 ) -> RunReport:
     frozen = Frozen(folder, site.disks, kinds)
-    report = site.carry_out(Settings(while_frozen=frozen, suspects=suspects))
+    report = site.carry_out(Settings(while_frozen=frozen, suspects=suspects, state=state))
     frozen.check(site, disks)
     assert all(part.way == "frozen" for part in report.consistency)
     return report

@@ -121,7 +121,7 @@ class _Run:
             self.done.append(self.copy.round(step.kind, len(self.done) + 1))
         log.info("run %s: the last round begins: %s", self.assignment.run, step.reason)
         report = self._report(self._final(), step.reason)
-        if not report.unreadable:  # the next run has to try those sectors again
+        if not report.unreadable:  # else the next run has to try these sectors again
             self._save(self.copy.checkpoint(self.assignment.job, report.roots))
         return report
 
@@ -132,7 +132,7 @@ class _Run:
             options.freeze_deadline,
             options.most_rounds,
             options.not_converging,
-            buffered=window * options.streams,
+            buffered=min(window * options.streams, OUTSTANDING),
         )
 
     def _build_on_the_last_run(self) -> None:

@@ -115,18 +115,15 @@ class Gathering:
             return
         edges.append(start)
         edges.append(end)
-        if len(self) > self._most:
+        if len(edges) > 2 * self._most:
             self._coarsen()
-
-    def __len__(self) -> int:
-        return len(self._edges) // 2
 
     def extents(self) -> Extents:
         """All of them; nothing is added afterwards."""
         return Extents(self._edges)
 
     def _coarsen(self) -> None:
-        while len(self) > max(self._most // 2, 1):
+        while len(self._edges) > max(self._most, 2):
             self.gap = max(2 * self.gap, SMALLEST_GAP)
             self._edges = _closed(self._edges, self.gap)
 

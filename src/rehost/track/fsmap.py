@@ -37,7 +37,7 @@ def free_extents(fd: int, device: int, used: Gathering | None = None) -> Extents
     number of extents, the smallest free ones are left out, as free has to mean proven free. None if the file
     system cannot tell; OSError for anything else that goes wrong.
     """
-    used, end = Gathering() if used is None else used, 0
+    used, end = used or Gathering(), 0
     try:
         for start, length in _free_records(fd, _kernel_number(device)):
             if start < end:
