@@ -1,6 +1,5 @@
 """A run against a real receiver, and what its replica has to equal."""
 
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +9,6 @@ from pathlib import Path
 
 from rehost.agent import inventory
 from rehost.agent.run import Settings, carry_out
-from rehost.block import replica
-from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
 from rehost.core.extent import Extent, chunk_size_for
@@ -69,13 +66,10 @@ class Lab:
         )
 
     def renew(self) -> None:
-        """An empty replica in the place of the one there is."""
-        shutil.rmtree(self.site.folder)
-        replica.create(self.site.folder, self.site.shapes)
-        self.site.raise_generation(1)
+        self.site.renew()
 
     def replica(self, volume: int = 0) -> Path:
-        return chain(self.site.folder)[0].data(volume)
+        return self.site.data_file(volume)
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """A job of a guest's disks: the agent's run in there, a real receiver here."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from rehost.block import replica
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, RunReport
 from tests.agent.agent_process import Outcome, Task
@@ -35,13 +33,7 @@ class GuestJob:
 
     @property
     def replicas(self) -> list[Path]:
-        return [shape.data_path(self.site.folder) for shape in self.site.shapes]
-
-    def renew(self) -> None:
-        """An empty replica in the place of the one there is."""
-        shutil.rmtree(self.site.folder)
-        replica.create(self.site.folder, self.site.shapes)
-        self.site.raise_generation(1)
+        return [self.site.data_file(shape.volume) for shape in self.site.shapes]
 
     def carry_out(
         self, while_frozen: Callable[[], None] = lambda: None, prefix: str = "", rate: float = 0.0

@@ -67,7 +67,7 @@ def many_times(guest: Guest, folder: Path, disks: LoopDisks, times: int) -> None
         tracked = 0
         for turn in range(times):
             if turn % 2 == 0:
-                job.renew()
+                job.site.renew()
             tracked += copy_once(job, folder, disks)
             print(f"copy {turn + 1} is equal and checked", flush=True)
         print(f"{times} copies equal and checked, in {tracked} of them writes of all disks were tracked")

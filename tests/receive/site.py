@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,15 @@ class Site:
         write_keys(data / "keys")
         replica.create(self.folder, shapes)
 
+    def renew(self) -> None:
+        """An empty replica in the place of the one there is."""
+        shutil.rmtree(self.folder)
+        replica.create(self.folder, self.shapes)
+        self.raise_generation(1)
+
+    def data_file(self, volume: int) -> Path:
+        return chain(self.folder)[0].data(volume)
+
     def raise_generation(self, generation: int) -> None:
         with replica.open_replica(self.folder) as opened:
             opened.raise_generation(generation)
@@ -92,7 +102,7 @@ class Site:
             channel.close()
 
     def content(self, volume: int) -> bytes:
-        return chain(self.folder)[0].data(self.shapes[volume].volume).read_bytes()
+        return self.data_file(volume).read_bytes()
 
     def log(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.data / "logs" / "receiver.log").read_text().splitlines()]
