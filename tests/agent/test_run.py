@@ -329,7 +329,7 @@ def test_a_bad_ticket_fails_at_once(
     with lab(tmp_path, disk) as site:
         good = site.site.ticket
         changes = {"key": key} if key else {"expires": expires}
-        monkeypatch.setattr(site.site, "ticket", lambda: good(**changes))
+        monkeypatch.setattr(site.site, "ticket", lambda generation: good(generation, **changes))
         with pytest.raises(error):
             site.carry_out()
 
