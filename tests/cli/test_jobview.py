@@ -68,6 +68,7 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         started=1.0,
         ended=2.0,
         held_seconds=0.24,
+        basis=("the last run: writes were tracked", "the last run: writes were tracked"),
         freeze_reason="within the target of 1 s",
         limits=("most_rounds: at most 3",),
         unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
@@ -76,6 +77,7 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
     job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
     assert jobview.copied(job) == {
         "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
+        "built on": "the last run: writes were tracked",
         "frozen for": "0.25 s (all together 0.24 s)",
         "frozen then": "within the target of 1 s",
         "limits": "most_rounds: at most 3",

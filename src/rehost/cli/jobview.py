@@ -61,6 +61,7 @@ def copied(job: Job) -> dict[str, str]:
         return {}
     lines = {
         "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
+        "built on": "\n".join(dict.fromkeys(copy["basis"])),
         "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
         "frozen then": copy["freeze_reason"],
         "limits": "\n".join(copy["limits"]),
