@@ -1,0 +1,123 @@
+"""Compares a disk with the digests of its run, in several threads: reads and BLAKE3 leave the interpreter."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from rehost.agent.reader import BATCH, ChunkReader
+from rehost.agent.spans import Span, View, span_count, spans, work_of
+from rehost.block.device import Device
+from rehost.block.digests import ChunkDigests
+from rehost.block.volume import VolumeShape
+from rehost.core import digest
+from rehost.core.agentapi import AssignmentVolume
+from rehost.core.extent import Extent, intersect, merge
+from rehost.core.verification import Comparison
+
+THREADS = min(4, os.cpu_count() or 1)
+Told = Callable[[int], None]
+"""Told how many used bytes are done."""
+
+
+def compare(
+    shape: VolumeShape, device: Device, used: Sequence[Extent], digests: ChunkDigests, told: Told
+) -> Comparison:
+    """Compare all chunks. `used` is merged; other bytes read as zeroes, as they did in the run.
+
+    What is free now may have been used then, so a chunk that differs is looked at once more, whole. `digests`
+    is read in ascending order. `told` is called from several threads, one at a time. SourceReadError if the
+    device cannot be read.
+    """
+    work = _Work(shape, device, used, digests, told)
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for worker in [pool.submit(work.carry_out) for _ in range(THREADS)]:
+                worker.result()
+        finally:
+            work.stop()  # an error or Ctrl-C: the others need not go on to the end
+    return work.result()
+
+
+class _Work:
+    def __init__(
+        self, shape: VolumeShape, device: Device, used: Sequence[Extent], digests: ChunkDigests, told: Told
+    ) -> None:
+        volume = AssignmentVolume(shape.volume, "", shape.size, shape.chunk)
+        there = intersect(used, Extent(0, min(shape.size, device.size))) if device.size else []
+        self._view = View(volume, there, None)
+        self._device, self._digests, self._told = device, digests, told
+        self._nodes = [b""] * span_count(volume)
+        self._spans = spans(self._view, list(self._nodes))
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._differing: list[Extent] = []
+        self._done = self._read = 0
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def carry_out(self) -> None:
+        """Until no span is left; any number of threads."""
+        reader = ChunkReader()
+        while (turn := self._take()) is not None:
+            span, wanted = turn
+            self._span(reader, span, wanted)
+
+    def _take(self) -> tuple[Span, list[bytes]] | None:
+        with self._lock:
+            span = None if self._stopped else next(self._spans, None)
+            if span is None:
+                return None
+            entries = self._digests.read(span.first, span.count)
+        return span, [entries[at : at + digest.SIZE] for at in range(0, len(entries), digest.SIZE)]
+
+    def _span(self, reader: ChunkReader, span: Span, wanted: list[bytes]) -> None:
+        found, read = self._found(reader, span, wanted)
+        differing = []
+        for place, chunk in enumerate(range(span.first, span.first + span.count)):
+            if found[place] != wanted[place]:
+                whole, count = self._whole(reader, chunk)
+                read += count
+                if whole == wanted[place]:
+                    found[place] = whole
+                else:
+                    differing.append(self._view.extent(chunk))
+        self._nodes[span.number] = digest.subtree(found)
+        self._note(span, merge(differing), read)
+
+    def _found(self, reader: ChunkReader, span: Span, wanted: Sequence[bytes]) -> tuple[list[bytes], int]:
+        """The digests of a span's chunks as they are now, masked, and how many bytes were read for them."""
+        view, size = self._view, self._view.volume.chunk
+        work = work_of(view, span, wanted, BATCH)
+        found, read = [b""] * span.count, 0
+        for chunks in work.reads:
+            window = Extent(view.extent(chunks[0]).start, view.extent(chunks[-1]).end)
+            content, count = reader.read(self._device, window, view.used)
+            read += count
+            for place, chunk in enumerate(chunks):
+                found[chunk - span.first] = digest.of(content[place * size : (place + 1) * size])
+        for chunk in work.empty:
+            found[chunk - span.first] = digest.of_zeroes(view.length(chunk))
+        return found, read
+
+    def _whole(self, reader: ChunkReader, chunk: int) -> tuple[bytes, int]:
+        """The digest of all bytes of a chunk, free or not; none of one that is not all there."""
+        window = self._view.extent(chunk)
+        if window.end > self._device.size:
+            return b"", 0
+        content, count = reader.read(self._device, window, [window])
+        return digest.of(content), count
+
+    def _note(self, span: Span, differing: list[Extent], read: int) -> None:
+        with self._lock:
+            self._differing += differing
+            self._read += read
+            self._done += self._view.weigh(span.window(self._view))
+            self._told(self._done)
+
+    def result(self) -> Comparison:
+        volume = self._view.volume
+        root = digest.root_of_subtrees(self._nodes, volume.size)
+        differing = tuple(merge(self._differing))
+        return Comparison(volume.volume, volume.size, self._device.size, self._read, differing, root)
