@@ -200,12 +200,13 @@ def verify(arguments: argparse.Namespace) -> int:
     return 0 if all(each.comparison.equal for each in found) else DIFFERENT
 
 
-def _meter(volume: int) -> Callable[[int], None]:
-    """Bytes done, on a terminal."""
+def _meter(volume: int) -> Callable[[float], None]:
+    """What is done, on a terminal."""
 
-    def told(done: int) -> None:
+    def told(percent: float) -> None:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\rdisk {volume}: {_size(done)} compared ")
+            sys.stderr.write(f"\rdisk {volume}: {percent:.0f} % compared ")
+            sys.stderr.write("\n" if percent >= 100 else "")
 
     return told
 

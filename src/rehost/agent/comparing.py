@@ -16,8 +16,8 @@ from rehost.core.extent import Extent, intersect, merge
 from rehost.core.verification import Comparison
 
 THREADS = min(4, os.cpu_count() or 1)
-Told = Callable[[int], None]
-"""Told how many used bytes are done."""
+Told = Callable[[float], None]
+"""Told how much is done, in percent."""
 
 
 def compare(
@@ -44,15 +44,14 @@ class _Work:
         self, shape: VolumeShape, device: Device, used: Sequence[Extent], digests: ChunkDigests, told: Told
     ) -> None:
         volume = AssignmentVolume(shape.volume, "", shape.size, shape.chunk)
-        there = intersect(used, Extent(0, min(shape.size, device.size))) if device.size else []
-        self._view = View(volume, there, None)
-        self._device, self._digests, self._told = device, digests, told
+        self._view = View(volume, intersect(used, Extent(0, shape.size)), None)
+        self._device, self._digests, self._told = _Padded(device), digests, told
         self._nodes = [b""] * span_count(volume)
         self._spans = spans(self._view, list(self._nodes))
         self._lock = threading.Lock()
         self._stopped = False
         self._differing: list[Extent] = []
-        self._done = self._read = 0
+        self._all, self._done, self._read = max(self._view.weight, 1), 0, 0
 
     def stop(self) -> None:
         self._stopped = True
@@ -102,10 +101,8 @@ class _Work:
         return found, read
 
     def _whole(self, reader: ChunkReader, chunk: int) -> tuple[bytes, int]:
-        """The digest of all bytes of a chunk, free or not; none of one that is not all there."""
+        """The digest of all bytes of a chunk, free or not."""
         window = self._view.extent(chunk)
-        if window.end > self._device.size:
-            return b"", 0
         content, count = reader.read(self._device, window, [window])
         return digest.of(content), count
 
@@ -114,10 +111,24 @@ class _Work:
             self._differing += differing
             self._read += read
             self._done += self._view.weigh(span.window(self._view))
-            self._told(self._done)
+            self._told(100 * self._done / self._all)
 
     def result(self) -> Comparison:
         volume = self._view.volume
         root = digest.root_of_subtrees(self._nodes, volume.size)
         differing = tuple(merge(self._differing))
-        return Comparison(volume.volume, volume.size, self._device.size, self._read, differing, root)
+        return Comparison(volume.volume, volume.size, self._device.there, self._read, differing, root)
+
+
+class _Padded:
+    """A device that reads as zeroes behind its end: what is compared may be cut off."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.there = device.size  # bytes
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        length = max(0, min(len(buffer), self.there - offset))
+        if length:
+            self._device.read_into(offset, buffer[:length])
+        buffer[length:] = bytes(len(buffer) - length)

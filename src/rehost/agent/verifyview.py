@@ -13,8 +13,15 @@ def lines(found: Verified, most: int) -> Iterator[str]:
     """One line on the disk, one for each of the first `most` extents that differ, and what else is known."""
     comparison = found.comparison
     yield f"disk {comparison.volume}, {found.path}: {_verdict(comparison)}"
+    yield from details(comparison, found.disk, most)
+    for note in found.notes:
+        yield f"  {note}"
+
+
+def details(comparison: Comparison, disk: Disk | None, most: int) -> Iterator[str]:
+    """Where it differs."""
     for extent in comparison.differing[:most]:
-        yield f"  {extent_text(extent, found.disk)}"
+        yield f"  {_extent(extent, disk)}"
     if len(comparison.differing) > most:
         yield f"  and {len(comparison.differing) - most} more"
     if comparison.present < comparison.size:
@@ -22,18 +29,21 @@ def lines(found: Verified, most: int) -> Iterator[str]:
     if comparison.present > comparison.size:
         more = comparison.present - comparison.size
         yield f"  it has {more} bytes behind those that were copied; they do not count"
-    for note in found.notes:
-        yield f"  {note}"
 
 
 def _verdict(comparison: Comparison) -> str:
     if comparison.equal:
         return f"equal ({comparison.read} bytes read)"
-    count = len(comparison.differing)
-    return f"differs in {count} extent{'s' * (count != 1)}, {comparison.differing_bytes} bytes of chunks"
+    return f"differs in {count(comparison)}"
 
 
-def extent_text(extent: Extent, disk: Disk | None) -> str:
+def count(comparison: Comparison) -> str:
+    """How much differs."""
+    extents = len(comparison.differing)
+    return f"{extents} extent{'s' * (extents != 1)}, {comparison.differing_bytes} bytes of chunks"
+
+
+def _extent(extent: Extent, disk: Disk | None) -> str:
     where = ", ".join(places(extent, disk))
     return f"bytes {extent.start} to {extent.end}" + (f"  {where}" if where else "")
 

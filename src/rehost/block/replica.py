@@ -156,7 +156,7 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
     sync_folder(path.parent)
     description = path / "replica.json"
     if description.exists():
-        if _shapes(path) != tuple(shapes):
+        if shapes_of(path) != tuple(shapes):
             raise InvalidValueError(f"the replica {path.name} exists with other disks", _ANEW)
         return
     try:
@@ -173,7 +173,7 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
 def open_replica(path: Path) -> Replica:
     """Open a replica that `create` made; VolumeError if it is not whole."""
     with ExitStack() as opened:
-        volumes = [_open(path, shape, opened) for shape in _shapes(path)]
+        volumes = [_open(path, shape, opened) for shape in shapes_of(path)]
         opened.pop_all()
     return Replica(path, volumes)
 
@@ -186,7 +186,8 @@ def _open(path: Path, shape: VolumeShape, opened: ExitStack) -> Volume:
     return Volume(shape, device, journal)
 
 
-def _shapes(path: Path) -> tuple[VolumeShape, ...]:
+def shapes_of(path: Path) -> tuple[VolumeShape, ...]:
+    """The volumes of a replica; VolumeError if it is none."""
     try:
         return tuple(VolumeShape(**shape) for shape in json.loads((path / "replica.json").read_text()))
     except (OSError, ValueError, TypeError) as error:

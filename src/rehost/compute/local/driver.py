@@ -21,6 +21,7 @@ from rehost.compute.driver import (
 from rehost.compute.local import bootcheck, export, folders
 from rehost.compute.local.images import Images
 from rehost.compute.local.replicas import Replicas
+from rehost.compute.local.sealed import SealedRun, sealed_run
 from rehost.core.errors import VolumeError
 
 
@@ -65,6 +66,10 @@ class LocalDriver:
         record = self._images.describe(image_id, job, name, description, region)
         image = self._images.create(record, bases, sizes or {})
         return tuple(disk.path for disk in image.disks)
+
+    def sealed_run(self, image_id: str) -> SealedRun:
+        """What an image is built on; VolumeError if that is not sealed (any more)."""
+        return sealed_run(self._replicas.path(self._images.get(image_id).job))
 
     def record_conversion(self, image_id: str, report: object) -> None:
         self._images.record_conversion(image_id, report)
