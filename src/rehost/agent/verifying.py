@@ -112,10 +112,11 @@ def chosen(digested: Sequence[DigestedDisk], named: Mapping[int, Path]) -> dict[
         if number not in known:
             there = ", ".join(map(str, sorted(known)))
             raise InvalidValueError(f"the run has no disk {number}", f"its disks are {there}")
-    return dict(named) or _recognized(digested, disks.collect(Host()))
+    return dict(named) or recognized(digested, disks.collect(Host()))
 
 
-def _recognized(digested: Sequence[DigestedDisk], present: Sequence[Disk]) -> dict[int, Path]:
+def recognized(digested: Sequence[DigestedDisk], present: Sequence[Disk]) -> dict[int, Path]:
+    """The disks of this server that are the run's: of the same serial number, or else name, and size."""
     found = {}
     for each in digested:
         same = [disk for disk in present if each.disk is not None and _is_same(disk, each.disk)]
