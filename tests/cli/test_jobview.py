@@ -52,3 +52,10 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_durations(seconds: float | None, text: str) -> None:
     assert jobview.seconds_text(seconds) == text
+
+
+def test_the_roots_of_the_last_run_that_copied() -> None:
+    runs = [{"Roots": "aa,bb"}, {"Roots": "cc,dd"}, {"Type": "Manual"}]
+    job = {"ReplicationJobRuns": {"ReplicationJobRun": runs}}
+    assert jobview.roots(job) == {"root of disk 0": "cc", "root of disk 1": "dd"}
+    assert jobview.roots({}) == {}

@@ -133,6 +133,7 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
             "image": found.get("ImageId"),
+            **jobview.roots(found),
             **({"error": jobview.failure(found)} if jobview.failure(found) else {}),
         }
     )
