@@ -18,6 +18,7 @@ from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Filter, Operation
+from rehost.block.layer import chain
 from rehost.core.agentapi import RunOptions
 from rehost.core.digest import ABSENT, SIZE
 from rehost.core.errors import ConnectionLostError, FreezeError
@@ -47,7 +48,7 @@ def noise(disks: LoopDisks) -> LoopDisk:
 
 def durable(site: Lab) -> int:
     """Bytes of the chunks that the journal has."""
-    entries = site.site.shapes[0].journal_path(site.site.folder).read_bytes()
+    entries = chain(site.site.folder)[0].journal(0).read_bytes()
     return CHUNK * sum(entries[i : i + SIZE] != ABSENT for i in range(0, len(entries), SIZE))
 
 
@@ -63,7 +64,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def agent(site: Lab, home: Path | None = None, **task: object) -> Iterator["subprocess.Popen[bytes]"]:
     """An agent's process; `home` is where it keeps whatever it writes by itself."""
     ca = (site.site.data / "keys" / "server.crt").read_text()
-    text = msgspec.json.encode(Task(site.assignment, ca, **task)).decode()  # type: ignore[arg-type]
+    text = msgspec.json.encode(Task(site.assignment, ca, **task), enc_hook=str).decode()  # type: ignore[arg-type]
     with subprocess.Popen(
         [sys.executable, agent_process.__file__, text],
         stdin=subprocess.PIPE,

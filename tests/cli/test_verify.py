@@ -2,97 +2,39 @@
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from rehost.block.layer import Layer
 from rehost.cli.app import app
-from rehost.compute.local import LocalDriver
-from rehost.core.agentapi import Assignment, AssignmentVolume, Register, RunReport
-from rehost.core.agentapi import Result as RunResult
-from rehost.core.job import Event
-from rehost.core.server import BootMode, Disk, Inventory, Partition
-from rehost.store.jobspec import JobSpec
-from rehost.store.runs import RunType
-from rehost.store.store import Store
-from tests.compute.replicas import CHUNK, fill, spec
+from tests.cli import copied
+from tests.cli.copied import CONTENTS, cut, damage
+from tests.compute.replicas import CHUNK
 from tests.loopdisks import LoopDisks, run
-
-CONTENTS = (bytes([1]) * CHUNK + bytes(3 * CHUNK) + bytes([2]) * (2 * CHUNK), bytes([3]) * 5000)
-_INVENTORY = Inventory(
-    "web1",
-    "Debian",
-    "x86_64",
-    "6.1.0",
-    BootMode.BIOS,
-    2,
-    4 << 30,
-    (
-        Disk(
-            0, "/dev/sda", 6 * CHUNK, "dos", partitions=(Partition(0, "/dev/sda1", CHUNK, 5 * CHUNK, "ext4"),)
-        ),
-        Disk(1, "/dev/sdb", 5000),
-    ),
-)
 
 
 class Folder:
-    """A data folder with one image of a run that has ended, its record included."""
+    """A data folder with one image."""
 
     def __init__(self, data: Path) -> None:
-        self.data = data
-        (data / "keys").mkdir(parents=True)
-        (data / "keys/secrets.key").write_bytes(bytes(32))
-        self.driver = LocalDriver(data)
-        with self.store() as store:
-            self._run(store)
-
-    def store(self) -> closing[Store]:
-        return closing(Store.open(self.data, bytes(32)))
-
-    def _run(self, store: Store) -> None:
-        _, code = store.codes.create("one", "test")
-        source = store.servers.register(Register(code, "a" * 64, _INVENTORY, "0.1")).id
-        self.job = store.jobs.create("one", JobSpec(source), None, "k").id
-        begun = store.runs.begin(self.job, Event.START, RunType.MANUAL, "test")
-        copied = tuple(AssignmentVolume(disk.index, disk.path, disk.size, CHUNK) for disk in _INVENTORY.disks)
-        assignment = Assignment(begun.id, self.job, begun.generation, "", "", 1, copied)
-        store.runs.hand_over(assignment, _INVENTORY, "ti", "test")
-        volumes = [spec(number, content) for number, content in enumerate(CONTENTS)]
-        self.driver.create_replica(self.job, volumes, 1)
-        roots = fill(self.replica, CONTENTS, 1)
-        self.driver.seal(self.job, roots)
-        report = RunReport(tuple(root.hex() for root in roots), (), 0, 0, 0, 0.0, 1.0, 2.0)
-        assert store.runs.record_result(source, RunResult(begun.id, begun.generation, report))
-        self.run = begun.id
-        self.image = store.images.reserve(store.jobs.get(self.job), begun.id).id
-        self.driver.create_image(self.image, self.job, "web")
-        self.driver.finish_image(self.image)
+        self._folder = copied.create(data)
+        self.data, self.driver = data, self._folder.driver
+        self.image = self._folder.copy(CONTENTS)
 
     @property
-    def replica(self) -> Path:
-        return self.driver.replica_path(self.job)
+    def layer(self) -> Layer:
+        (only,) = self._folder.layers
+        return only
 
     def verify(self, *words: str) -> Result:
-        return CliRunner().invoke(app, ["verify", self.image, *words, "--data", str(self.data)])
+        return self._folder.verify(self.image, *words)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "data")
-
-
-def damage(path: Path, offset: int, length: int = 1) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        file.write(b"\xaa" * length)
-
-
-def cut(path: Path, size: int) -> None:
-    with path.open("r+b") as file:
-        file.truncate(size)
 
 
 def test_an_image_that_is_whole_is_equal(folder: Folder) -> None:
@@ -128,7 +70,7 @@ def test_what_the_conversion_changed_is_told_and_no_difference(folder: Folder) -
 def test_damaged_data_is_found_and_its_place_named(
     folder: Folder, harm: Callable[[Path], None], extents: list[tuple[int, int]]
 ) -> None:
-    harm(folder.replica / "disk-0.raw")
+    harm(folder.layer.data(0))
     result = folder.verify("--json")
     assert result.exit_code == 5
     disk, other = json.loads(result.stdout)["disks"]
@@ -140,7 +82,7 @@ def test_damaged_data_is_found_and_its_place_named(
 
 def test_only_the_first_extents_are_named_and_all_are_counted(folder: Folder) -> None:
     for chunk in (0, 2, 4):
-        damage(folder.replica / "disk-0.raw", chunk * CHUNK + 5)
+        damage(folder.layer.data(0), chunk * CHUNK + 5)
     shown = folder.verify("--extents", "1").stdout
     assert f"(3 extents, {3 * CHUNK} bytes of chunks)" in shown
     assert f"bytes 0 to {CHUNK}" in shown
@@ -152,7 +94,7 @@ def test_only_the_first_extents_are_named_and_all_are_counted(folder: Folder) ->
     "harm", [lambda path: damage(path, 33), lambda path: cut(path, 40)], ids=["bit", "cut"]
 )
 def test_a_damaged_journal_is_no_damage_of_the_data(folder: Folder, harm: Callable[[Path], None]) -> None:
-    harm(folder.replica / "disk-0.digests")
+    harm(folder.layer.journal(0))
     result = folder.verify("--json")
     assert result.exit_code == 5
     disk, _ = json.loads(result.stdout)["disks"]
@@ -162,14 +104,14 @@ def test_a_damaged_journal_is_no_damage_of_the_data(folder: Folder, harm: Callab
 
 
 def test_damage_of_both_is_said_to_be_both(folder: Folder) -> None:
-    damage(folder.replica / "disk-0.digests", 33)
-    damage(folder.replica / "disk-0.raw", 5 * CHUNK)
+    damage(folder.layer.journal(0), 33)
+    damage(folder.layer.data(0), 5 * CHUNK)
     disk, _ = json.loads(folder.verify("--json").stdout)["disks"]
     assert disk["finding"] == "data and journal damaged"
 
 
 def test_the_record_of_the_run_outweighs_the_seal(folder: Folder) -> None:
-    seal = folder.replica / "sealed.json"
+    seal = folder.layer.path / "sealed.json"
     content = json.loads(seal.read_text())
     content["roots"][0] = "ab" * 32
     seal.write_text(json.dumps(content))
@@ -197,7 +139,7 @@ def test_what_is_not_there_is_not_found_and_wrong_words_are_explained(folder: Fo
 
 
 def test_an_unsealed_replica_is_not_verified(folder: Folder) -> None:
-    (folder.replica / "sealed.json").unlink()
+    (folder.layer.path / "sealed.json").unlink()
     result = folder.verify()
     assert (result.exit_code, "wait until its job has finished" in result.stderr) == (1, True)
 
@@ -227,7 +169,7 @@ def test_a_digest_file_is_not_written_from_a_damaged_journal(folder: Folder, tmp
     file = tmp_path / "digests"
     assert folder.verify("--digests", str(file)).exit_code == 0
     file.unlink()
-    damage(folder.replica / "disk-0.digests", 33)
+    damage(folder.layer.journal(0), 33)
     result = folder.verify("--digests", str(file))
     assert (result.exit_code, file.exists()) == (1, False)
     assert f"rehost verify {folder.image}" in result.stderr

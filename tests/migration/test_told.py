@@ -11,6 +11,7 @@ import pytest
 from Tea.exceptions import TeaException
 
 from demo.migration import Migration
+from rehost.block.layer import chain
 from rehost.cli import datafolder, jobview
 from rehost.core.job import JobState
 from tests.cli.serving import ControlPlane, until
@@ -106,7 +107,7 @@ def test_a_full_target_disk_is_told_in_the_job_which_goes_on_when_there_is_room(
     ballast.unlink()
     migration.start_job(job)
     plane.until_state(job, JobState.FINISHED)
-    assert (replica / "disk-0.raw").read_bytes() == disk.image.read_bytes()
+    assert chain(replica)[0].data(0).read_bytes() == disk.image.read_bytes()
 
 
 def test_a_disk_that_others_filled_to_the_last_byte_is_told_by_the_api_and_later_in_the_job(

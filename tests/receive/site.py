@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rehost.block import replica
+from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.receive.ticket import Ticket, TicketVolume, sign
@@ -81,7 +82,7 @@ class Site:
             channel.close()
 
     def content(self, volume: int) -> bytes:
-        return self.shapes[volume].data_path(self.folder).read_bytes()
+        return chain(self.folder)[0].data(self.shapes[volume].volume).read_bytes()
 
     def log(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.data / "logs" / "receiver.log").read_text().splitlines()]

@@ -9,6 +9,7 @@ from rehost.agent.reader import BATCH, ChunkReader
 from rehost.agent.spans import Span, View, span_count, spans, work_of
 from rehost.block.device import Device
 from rehost.block.digests import ChunkDigests
+from rehost.block.filters import Padded
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.core.agentapi import AssignmentVolume
@@ -45,7 +46,8 @@ class _Work:
     ) -> None:
         volume = AssignmentVolume(shape.volume, "", shape.size, shape.chunk)
         self._view = View(volume, intersect(used, Extent(0, shape.size)), None)
-        self._device, self._digests, self._told = _Padded(device), digests, told
+        self._device, self._digests, self._told = Padded(device, shape.size), digests, told
+        self._present = device.size
         self._nodes = [b""] * span_count(volume)
         self._spans = spans(self._view, list(self._nodes))
         self._lock = threading.Lock()
@@ -69,7 +71,7 @@ class _Work:
             if span is None:
                 return None
             entries = self._digests.read(span.first, span.count)
-        return span, [entries[at : at + digest.SIZE] for at in range(0, len(entries), digest.SIZE)]
+        return span, digest.split(entries)
 
     def _span(self, reader: ChunkReader, span: Span, wanted: list[bytes]) -> None:
         found, read = self._found(reader, span, wanted)
@@ -82,7 +84,7 @@ class _Work:
                     found[place] = whole
                 else:
                     differing.append(self._view.extent(chunk))
-        self._nodes[span.number] = digest.subtree(found)
+        self._nodes[span.number] = digest.subtree(b"".join(found))
         self._note(span, merge(differing), read)
 
     def _found(self, reader: ChunkReader, span: Span, wanted: Sequence[bytes]) -> tuple[list[bytes], int]:
@@ -106,7 +108,7 @@ class _Work:
         content, count = reader.read(self._device, window, [window])
         return digest.of(content), count
 
-    def _note(self, span: Span, differing: list[Extent], read: int) -> None:
+    def _note(self, span: Span, differing: Sequence[Extent], read: int) -> None:
         with self._lock:
             self._differing += differing
             self._read += read
@@ -117,18 +119,4 @@ class _Work:
         volume = self._view.volume
         root = digest.root_of_subtrees(self._nodes, volume.size)
         differing = tuple(merge(self._differing))
-        return Comparison(volume.volume, volume.size, self._device.there, self._read, differing, root)
-
-
-class _Padded:
-    """A device that reads as zeroes behind its end: what is compared may be cut off."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self.there = device.size  # bytes
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        length = max(0, min(len(buffer), self.there - offset))
-        if length:
-            self._device.read_into(offset, buffer[:length])
-        buffer[length:] = bytes(len(buffer) - length)
+        return Comparison(volume.volume, volume.size, self._present, self._read, differing, root)

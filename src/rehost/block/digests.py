@@ -6,7 +6,7 @@ from typing import Protocol
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 
-_BLOCK = 32768  # chunks that are read together
+_BLOCK = 128 * digest.SPAN  # chunks that are read together
 
 
 class ChunkDigests(Protocol):
@@ -22,10 +22,11 @@ def blocks_of(digests: ChunkDigests, shape: VolumeShape) -> Iterator[bytes]:
 
 def root_of(digests: ChunkDigests, shape: VolumeShape) -> bytes:
     """The root over them; entries that are ABSENT count as they are."""
-    return digest.root(_each(digests, shape), shape.size)
+    return digest.root_of_subtrees(_nodes(digests, shape), shape.size)
 
 
-def _each(digests: ChunkDigests, shape: VolumeShape) -> Iterator[bytes]:
+def _nodes(digests: ChunkDigests, shape: VolumeShape) -> Iterator[bytes]:
+    length = digest.SPAN * digest.SIZE
     for block in blocks_of(digests, shape):
-        for start in range(0, len(block), digest.SIZE):
-            yield block[start : start + digest.SIZE]
+        for start in range(0, len(block), length):
+            yield digest.subtree(block[start : start + length])

@@ -6,7 +6,7 @@ from typing import Any
 from rehost.agent import verifyview
 from rehost.agent.verifying import Verified
 from rehost.cli.imagecheck import VolumeCheck
-from rehost.cli.output import bytes_text
+from rehost.core.units import bytes_text
 from rehost.core.verification import Finding
 
 _SAYS = {

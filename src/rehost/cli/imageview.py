@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from rehost.api import times
-from rehost.cli.output import bytes_text
 from rehost.compute.driver import BootEvidence, Image
 from rehost.core.server import gib
+from rehost.core.units import bytes_text
 
 COLUMNS = ("id", "name", "state", "created", "disks GiB>", "boot check", "job")
 
