@@ -138,6 +138,13 @@ def test_what_is_not_there_is_not_found_and_wrong_words_are_explained(folder: Fo
         assert says in result.stderr
 
 
+def test_an_overlay_that_is_cut_off_is_told(folder: Folder) -> None:
+    overlay = folder.driver.image(folder.image).disks[0].path
+    cut(overlay, 10)
+    result = folder.verify()
+    assert (result.exit_code, f"{overlay} is not qcow2" in result.stderr) == (1, True)
+
+
 def test_an_unsealed_replica_is_not_verified(folder: Folder) -> None:
     (folder.layer.path / "sealed.json").unlink()
     result = folder.verify()

@@ -38,7 +38,8 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
 def backing_of(path: Path) -> Path | None:
     """The file below a qcow2 file, resolved, as its header says; None if there is none."""
     with path.open("rb") as file:
-        magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+        header = file.read(_HEADER.size).ljust(_HEADER.size, b"\0")
+        magic, offset, length = _HEADER.unpack(header)
         if magic != _MAGIC:
             raise VolumeError(f"{path} is not qcow2", "move its folder away if it is not needed")
         file.seek(offset)
