@@ -54,7 +54,8 @@ def test_nothing_stays_mounted_when_it_is_killed(disks: LoopDisks) -> None:
     disk = disks.make(64 * MIB, "ext4", mounted=False)
     code = (
         "import sys, time; from pathlib import Path; from rehost.track.atrest import _descriptor_on\n"
-        "with _descriptor_on(Path(sys.argv[1]), 'ext4', 'noload'): print('open', flush=True); time.sleep(60)"
+        "with _descriptor_on(Path(sys.argv[1]), 'ext4', ['noload']):\n"
+        "    print('open', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, disk.path], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -1,8 +1,9 @@
 """The file systems of a disk at rest, asked for their free blocks although nobody has mounted them."""
 
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from rehost.track.mounts import FileSystem, mounted_on, open_on
 from rehost.track.used import DiskUse, use_of
 
 # The kernel's driver, and what keeps it from writing to the device: the journal is not replayed. xfs would
-# refuse a second file system of the same UUID, which a copy beside its source has.
+# refuse a second file system of the same UUID, which a copy beside its source has. Linux before 5.9 has
+# another word for btrfs.
 _QUIET = {
-    "ext2": ("ext4", "noload"),
-    "ext3": ("ext4", "noload"),
-    "ext4": ("ext4", "noload"),
-    "xfs": ("xfs", "norecovery,nouuid"),
+    "ext2": ("ext4", ("noload",)),
+    "ext3": ("ext4", ("noload",)),
+    "ext4": ("ext4", ("noload",)),
+    "xfs": ("xfs", ("norecovery,nouuid",)),
+    "btrfs": ("btrfs", ("rescue=nologreplay", "nologreplay")),
 }
 
 
@@ -70,9 +73,9 @@ def _asked(
     number = os.stat(partition.path).st_rdev
     if partition.filesystem not in _QUIET or any(number in system.below for system in known):
         return {}
-    kind, options = _QUIET[partition.filesystem]
+    kind, ways = _QUIET[partition.filesystem]
     try:
-        descriptor = stack.enter_context(_descriptor_on(Path(partition.path), kind, options))
+        descriptor = stack.enter_context(_descriptor_on(Path(partition.path), kind, ways))
     except OSError as error:
         notes.append(
             f"{partition.path} is compared whole, with what is left in its free blocks: to ask for them it"
@@ -83,11 +86,11 @@ def _asked(
 
 
 @contextmanager
-def _descriptor_on(device: Path, kind: str, options: str) -> Iterator[int]:
+def _descriptor_on(device: Path, kind: str, ways: Sequence[str]) -> Iterator[int]:
     """Of a mount that has no place any more when this begins, and that ends with the descriptor."""
     point = Path(tempfile.mkdtemp(prefix="rehost-"))
     try:
-        mount_read_only(device, kind, options, point)
+        _mount(device, kind, ways, point)
         try:
             descriptor = os.open(point, os.O_RDONLY | os.O_CLOEXEC)
         finally:
@@ -98,3 +101,14 @@ def _descriptor_on(device: Path, kind: str, options: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _mount(device: Path, kind: str, ways: Sequence[str], point: Path) -> None:
+    """With the first of these options that the kernel knows."""
+    for options in ways:
+        try:
+            mount_read_only(device, kind, options, point)
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL or options == ways[-1]:
+                raise
