@@ -12,7 +12,8 @@ from rehost.block.memory import MemoryDevice
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extent, chunk_extent, merge, subtract
+from rehost.core.extent import Extent, chunk_extent, intersect, merge, subtract
+from rehost.core.extents import Gathering
 
 CHUNK = 4096
 CHUNKS = 600  # more than two spans
@@ -33,8 +34,8 @@ def masked(content: bytes, used: list[Extent]) -> bytes:
     return bytes(result)
 
 
-def digests_of(content: bytes) -> list[bytes]:
-    return [digest.of(content[start : start + CHUNK]) for start in range(0, len(content), CHUNK)]
+def digests_of(content: bytes, chunk: int = CHUNK) -> list[bytes]:
+    return [digest.of(content[start : start + chunk]) for start in range(0, len(content), chunk)]
 
 
 def device_of(content: bytes) -> MemoryDevice:
@@ -83,6 +84,26 @@ def test_what_was_used_then_and_is_free_now_is_no_difference() -> None:
         lambda _: None,
     )
     assert found.equal
+
+
+@pytest.mark.parametrize("gap", [4096, 8192, 1 << 20, 4 << 20])
+def test_small_free_extents_that_counted_as_used_are_no_difference(gap: int) -> None:
+    """As on a disk that had more free extents than a run keeps, and has less of them now."""
+    chunk = 64 * CHUNK
+    gathering, used, end = Gathering(gap=gap), list[Extent](), 0
+    for length in [512, 4096, 4608, 8192, 65536, 300_000, 1 << 20, 3 << 20, 5 << 20, 4096] * 2:
+        used.append(Extent(end + length, end + length + 5000))
+        end = used[-1].end
+        gathering.add(used[-1].start, end)
+    content = bytearray(b"stale" * (end // 5 + 1))[:end]
+    counted = masked(bytes(content), list(gathering.extents()))
+    wanted = Digests(digests_of(counted, chunk))
+    shape = VolumeShape(0, end, chunk)
+    assert compare(shape, device_of(bytes(content)), used, wanted, lambda _: None).equal
+    for extent in used:
+        content[extent.start + 100] ^= 1
+    found = compare(shape, device_of(bytes(content)), used, wanted, lambda _: None)
+    assert all(intersect(found.differing, Extent(one.start + 100, one.start + 101)) for one in used)
 
 
 def test_a_read_error_ends_all_threads() -> None:

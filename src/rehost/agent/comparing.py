@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rehost.agent.reader import BATCH, ChunkReader
@@ -13,10 +13,12 @@ from rehost.block.filters import Padded
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.core.agentapi import AssignmentVolume
-from rehost.core.extent import Extent, intersect, merge
+from rehost.core.extent import Extent, Extents, intersect, joined, merge
+from rehost.core.extents import SMALLEST_GAP, Gathering
 from rehost.core.verification import Comparison
 
 THREADS = min(4, os.cpu_count() or 1)
+_GAPS = tuple(SMALLEST_GAP << step for step in range(13))  # up to 16 MiB
 Told = Callable[[float], None]
 """Told how much is done, in percent."""
 
@@ -26,9 +28,9 @@ def compare(
 ) -> Comparison:
     """Compare all chunks. `used` is merged; other bytes read as zeroes, as they did in the run.
 
-    What is free now may have been used then, so a chunk that differs is looked at once more, whole. `digests`
-    is read in ascending order. `told` is called from several threads, one at a time. SourceReadError if the
-    device cannot be read.
+    What is free now may have counted as used then, so a chunk that differs is looked at once more with more
+    of it (see `readings`). `digests` is read in ascending order. `told` is called from several threads, one
+    at a time. SourceReadError if the device cannot be read.
     """
     work = _Work(shape, device, used, digests, told)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -38,6 +40,27 @@ def compare(
         finally:
             work.stop()  # an error or Ctrl-C: the others need not go on to the end
     return work.result()
+
+
+def readings(used: Sequence[Extent], window: Extent) -> Iterator[Extents]:
+    """What may have counted as used of a window besides `used`, ascending, each once: gaps closed, as where
+    free extents were too many (see `Gathering`), and all of it. Each has all that `used` has. Pure."""
+    last = intersect(used, window)
+    for gap in _GAPS:
+        around = Extent(max(0, window.start - 2 * gap), window.end + 2 * gap)
+        found = intersect(_closed(intersect(used, around), gap), window)
+        if found != last:
+            yield found
+        last = found
+    if last != [window]:
+        yield joined([window])
+
+
+def _closed(used: Extents, gap: int) -> Extents:
+    gathering = Gathering(gap=gap)
+    for extent in used:
+        gathering.add(extent.start, extent.end)
+    return gathering.extents()
 
 
 class _Work:
@@ -78,10 +101,10 @@ class _Work:
         differing = []
         for place, chunk in enumerate(range(span.first, span.first + span.count)):
             if found[place] != wanted[place]:
-                whole, count = self._whole(reader, chunk)
+                equal, count = self._equal_otherwise(reader, chunk, wanted[place])
                 read += count
-                if whole == wanted[place]:
-                    found[place] = whole
+                if equal:
+                    found[place] = wanted[place]
                 else:
                     differing.append(self._view.extent(chunk))
         self._nodes[span.number] = digest.subtree(b"".join(found))
@@ -102,11 +125,15 @@ class _Work:
             found[chunk - span.first] = digest.of_zeroes(view.length(chunk))
         return found, read
 
-    def _whole(self, reader: ChunkReader, chunk: int) -> tuple[bytes, int]:
-        """The digest of all bytes of a chunk, free or not."""
-        window = self._view.extent(chunk)
-        content, count = reader.read(self._device, window, [window])
-        return digest.of(content), count
+    def _equal_otherwise(self, reader: ChunkReader, chunk: int, wanted: bytes) -> tuple[bool, int]:
+        """Whether a chunk equals with more of it counted as used, and how many bytes were read for that."""
+        window, read = self._view.extent(chunk), 0
+        for used in readings(self._view.used, window):
+            content, count = reader.read(self._device, window, used)
+            read += count
+            if digest.of(content) == wanted:
+                return True, read
+        return False, read
 
     def _note(self, span: Span, differing: Sequence[Extent], read: int) -> None:
         with self._lock:
