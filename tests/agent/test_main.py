@@ -33,7 +33,9 @@ def test_help_leads_through_the_first_steps() -> None:
         assert word in shown
 
 
-@pytest.mark.parametrize("command", ["inventory", "register", "install", "run", "status", "uninstall"])
+@pytest.mark.parametrize(
+    "command", ["inventory", "register", "install", "run", "status", "verify", "uninstall"]
+)
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

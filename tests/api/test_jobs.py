@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rehost.api import times
-from rehost.core.agentapi import DiskProgress, Phase, Progress
+from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
 from rehost.core.job import Event
 from rehost.core.round import RoundKind
 from rehost.core.server import GIB, Disk
@@ -239,6 +239,19 @@ def test_client_token(world: World) -> None:
     status, reply = create(world, source.id, ClientToken="t-1", Name="other")
     assert (status, reply["Code"]) == (400, "IdempotentParameterMismatch")
     assert first in reply["Message"]
+
+
+def test_a_run_tells_the_roots_over_what_it_copied(world: World) -> None:
+    source = world.source()
+    job = made(world, source.id)
+    call(world, "StartReplicationJob", JobId=job)
+    (run,) = described(world, job)["ReplicationJobRuns"]["ReplicationJobRun"]
+    assert "Roots" not in run
+    (started,) = world.store.runs.of_jobs([job])[job]
+    report = RunReport(("ab" * 32, "cd" * 32), (), 0, 0, 0, 0.0, 1.0, 2.0)
+    assert world.store.runs.record_result(source.id, Result(started.id, started.generation, report))
+    (run,) = described(world, job)["ReplicationJobRuns"]["ReplicationJobRun"]
+    assert run["Roots"] == "ab" * 32 + "," + "cd" * 32
 
 
 def test_start(world: World) -> None:

@@ -2,9 +2,19 @@ import time
 
 import pytest
 
-from rehost.block.filters import Count, Delay, Fail, Operation, Throttle
+from rehost.block.filters import Count, Delay, Fail, Operation, Padded, Throttle
 from rehost.block.memory import MemoryDevice
 from rehost.core.errors import RehostError, SourceReadError
+
+
+def test_padded_reads_as_zeroes_behind_the_end() -> None:
+    inner = MemoryDevice(3)
+    inner.write(0, b"abc")
+    device, content = Padded(inner, 10), bytearray(b"x" * 4)
+    for offset, wanted in ((0, b"abc\0"), (2, b"c\0\0\0"), (3, bytes(4)), (6, bytes(4))):
+        device.read_into(offset, memoryview(content))
+        assert content == wanted
+    assert device.size == 10
 
 
 def test_count_counts_calls_and_bytes() -> None:

@@ -102,3 +102,10 @@ def test_runs_are_listed_with_their_images() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])
 def test_durations(seconds: float | None, text: str) -> None:
     assert jobview.seconds_text(seconds) == text
+
+
+def test_the_roots_of_the_last_run_that_copied() -> None:
+    runs = [{"Roots": "aa,bb"}, {"Roots": "cc,dd"}, {"Type": "Manual"}]
+    job = {"ReplicationJobRuns": {"ReplicationJobRun": runs}}
+    assert jobview.roots(job) == {"root of disk 0": "cc", "root of disk 1": "dd"}
+    assert jobview.roots({}) == {}

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from rehost.block.layer import Layer, chain
 from rehost.block.replica import shapes_of
 from rehost.block.volume import Volume
 from rehost.compute.driver import Trimmed
-from rehost.compute.local import LocalDriver, imagelock, merging
+from rehost.compute.local import LocalDriver, merging
 from rehost.core import digest
+from tests.compute.inuse import in_use
 from tests.compute.replicas import CHUNK, sealed_run, spec
 
 SIZES = (5 * CHUNK + 512, 8 * CHUNK)
@@ -176,18 +176,6 @@ def test_a_run_goes_on_above_a_merge_that_was_cut_off(five: Chain, tmp_path: Pat
     assert cut.driver.trim("j-1", 4) == Trimmed(())
     assert cut.check_images() == ["m-1", "m-2", "m-3", "m-4"]
     assert cut.check_layers() == ["r-1", "r-2", "r-3", "r-4", "r-3"]
-
-
-@contextlib.contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """As by a boot or an export: somebody reads an image."""
-    with subprocess.Popen(["qemu-io", "-r", "-f", "qcow2", "-c", "sleep 60000", path]) as process:
-        deadline = time.monotonic() + 20
-        while not imagelock.in_use(path):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-        yield
-        process.kill()
 
 
 def test_an_image_in_use_stays_and_an_older_one_of_the_others_goes(five: Chain, tmp_path: Path) -> None:

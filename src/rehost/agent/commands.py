@@ -18,12 +18,14 @@ from rehost.agent import config, disks, hooks, identity, installation, inventory
 from rehost.agent.control import ControlClient, persist
 from rehost.agent.host import Host
 from rehost.agent.installation import Places
+from rehost.block import digestfile
 from rehost.core.agentapi import Assignment, Progress, Register, RunReport
 from rehost.core.errors import ControlPlaneError, InvalidValueError, RehostError
 from rehost.core.server import Inventory, device_name
 from rehost.core.units import bytes_text
 from rehost.wire import tls
 
+DIFFERENT = 5  # exit code: a disk is not what was copied
 REGISTER_PATIENCE = 60.0  # seconds: a control plane that just starts is waited for
 
 log = logging.getLogger(__name__)
@@ -174,6 +176,41 @@ def run(arguments: argparse.Namespace) -> int:
         hooks.settle(debt)  # an agent before this one was killed around a freeze
         Service(own, arguments.state, collect, copy).run(stop)
     return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """0 when all disks that are compared equal the run, else DIFFERENT."""
+    from rehost.agent import verifyview
+    from rehost.agent.verifying import chosen, parse_named
+    from rehost.agent.verifying import verify as verify_disk
+
+    header = digestfile.read_header(arguments.file)
+    paths = chosen(header.disks, parse_named(arguments.named))
+    digestfile.check(arguments.file)
+    found = [
+        verify_disk(disk, digests, paths[disk.shape.volume], header.copied, _meter(disk.shape.volume))
+        for disk, digests in digestfile.readers(arguments.file)
+        if disk.shape.volume in paths
+    ]
+    if arguments.json:
+        disks = [verifyview.as_json(each, arguments.extents) for each in found]
+        shown = {"image": header.image, "job": header.job, "run": header.run, "disks": disks}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n")
+    else:
+        for each in found:
+            sys.stdout.write("\n".join(verifyview.lines(each, arguments.extents)) + "\n")
+    return 0 if all(each.comparison.equal for each in found) else DIFFERENT
+
+
+def _meter(volume: int) -> Callable[[float], None]:
+    """What is done, on a terminal."""
+
+    def told(percent: float) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\rdisk {volume}: {percent:.0f} % compared ")
+            sys.stderr.write("\n" if percent >= 100 else "")
+
+    return told
 
 
 def exit_code(error: RehostError) -> int:

@@ -26,7 +26,8 @@ Nothing is compiled or changed on this server beyond /opt/rehost-agent, /usr/loc
 """
 
 _EPILOG = """\
-exit codes: 0 done, 1 error, 2 wrong usage, 78 not registered (or the identity is damaged)
+exit codes: 0 done, 1 error, 2 wrong usage, 5 a verified disk differs, 78 not registered (or the identity is
+damaged)
 
 /etc/rehost/agent.toml limits what jobs may ask for; /etc/rehost/hooks.d/pre-freeze and post-thaw hold scripts
 to run around the moment in which file systems are frozen (docs/hooks.md).
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_install(commands)
     _add(commands, "run", "work in the foreground until a signal ends it (the service does this)", disks=True)
     _add(commands, "status", "show the registration, the service, and what is assigned")
+    _add_verify(commands)
     removal = _add(commands, "uninstall", "stop the service and remove the program", disks=False)
     removal.add_argument("--purge", action="store_true", help="remove the identity as well")
     return parser
@@ -114,6 +116,43 @@ def _add_install(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command = _add(commands, "install", "install, register, and start the service", disks=True)
     _add_control_plane(command)
     command.add_argument("--code", default="", help="activation code; not needed when already registered")
+
+
+_VERIFYING = """\
+Compares the disks of this server, which should stand still (booted from a rescue system, or attached to
+another server), with the digests of a run, and names the first extents that differ. Needs root, and no
+control plane. Nothing is written.
+
+File systems on ext2, ext3, ext4 and xfs are asked for their free blocks: those were not copied. One
+that is not mounted is mounted for a moment, read-only and without replay of its journal. Other partitions are
+compared whole, as they were copied. A file in place of a disk is compared whole; attach it (losetup
+--read-only --partscan) to have it asked.
+
+A server that went on working after the copy differs, be it only in what its shutdown wrote (superblock and
+journal). Chunks are compared whole: an extent is as exact as a chunk, 256 KiB or 1 MiB.
+"""
+
+
+def _add_verify(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    command = _add(commands, "verify", "compare this server's disks, at rest, with the digests of a run")
+    command.description = _VERIFYING
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="what `rehost verify IMAGE --digests FILE` wrote"
+    )
+    command.add_argument(
+        "--disk",
+        dest="named",
+        action="append",
+        default=[],
+        metavar="N=/dev/NAME",
+        help="which disk is the run's disk N; repeat it for more, disks that are not named are left out"
+        " (default: all, recognized by serial number or name)",
+    )
+    command.add_argument(
+        "--extents", type=int, default=10, metavar="N", help="name this many extents (default: %(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_control_plane(command: argparse.ArgumentParser) -> None:

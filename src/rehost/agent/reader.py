@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from rehost.block.device import Device
 from rehost.block.file import DIRECT_ALIGNMENT
 from rehost.block.linux import aligned_buffer
 from rehost.core.extent import Extent, align, intersect, subtract
+from rehost.track.used import Readable
 
 BATCH = 1 << 20  # bytes that are read together at most, and at least one chunk
 _BRIDGED = 64 << 10  # a gap that is cheaper to read than to leave out
@@ -18,7 +18,7 @@ class ChunkReader:
     def __init__(self) -> None:
         self._buffer = aligned_buffer(BATCH)
 
-    def read(self, device: Device, window: Extent, used: Sequence[Extent]) -> tuple[memoryview, int]:
+    def read(self, device: Readable, window: Extent, used: Sequence[Extent]) -> tuple[memoryview, int]:
         """The masked content of a window of at most BATCH bytes, and how many bytes were read for it.
 
         The window begins at a chunk; `used` is the disk's merged list. The content is lent until the next

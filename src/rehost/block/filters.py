@@ -1,4 +1,4 @@
-"""Filters: devices around a device that delay, fail, throttle or count; they stack."""
+"""Filters: devices around a device that pad, delay, fail, throttle or count; they stack."""
 
 import threading
 import time
@@ -47,6 +47,24 @@ class Filter:
 
     def close(self) -> None:
         self.inner.close()
+
+
+class Padded(Filter):
+    """Reads as zeroes from the end of the inner device up to `size`: a file may be cut off."""
+
+    def __init__(self, inner: Device, size: int) -> None:
+        super().__init__(inner)
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        there = max(0, min(len(buffer), self.inner.size - offset))
+        if there:
+            self.inner.read_into(offset, buffer[:there])
+        buffer[there:] = bytes(len(buffer) - there)
 
 
 class Delay(Filter):

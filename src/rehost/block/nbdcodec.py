@@ -20,7 +20,7 @@ _OPTION_REPLY_MAGIC = 0x3E889045565A9
 _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _ACKNOWLEDGED, _INFO, _FAILED = 1, 3, 1 << 31
 _INFO_EXPORT = 0
-_HAS_FLAGS, _SENDS_FLUSH, _SENDS_WRITE_ZEROES = 1, 1 << 2, 1 << 6
+_HAS_FLAGS, _READ_ONLY, _SENDS_FLUSH, _SENDS_WRITE_ZEROES = 1, 1 << 1, 1 << 2, 1 << 6
 
 
 class Command(IntEnum):
@@ -38,9 +38,11 @@ class Export:
 
     @property
     def suitable(self) -> bool:
-        """It can be flushed, and zeroed without sending zeroes."""
-        wanted = _HAS_FLAGS | _SENDS_FLUSH | _SENDS_WRITE_ZEROES
-        return self.flags & wanted == wanted
+        """It can be flushed, and zeroed without sending zeroes, or else is there to be read only."""
+        wanted = _SENDS_FLUSH | _SENDS_WRITE_ZEROES
+        return bool(self.flags & _HAS_FLAGS) and (
+            bool(self.flags & _READ_ONLY) or self.flags & wanted == wanted
+        )
 
 
 def answer_greeting(greeting: bytes, name: str) -> bytes:

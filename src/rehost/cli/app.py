@@ -7,6 +7,7 @@ import typer
 from rehost import __version__
 from rehost.cli import code, image, job, key, source
 from rehost.cli.processes import receive, serve
+from rehost.cli.verify import verify
 
 EPILOG = """\
 [bold]A first migration[/bold]
@@ -21,7 +22,8 @@ EPILOG = """\
 
 5. [cyan]rehost image list[/cyan],  [cyan]rehost image boot IMAGE[/cyan]
 
-Every command has --help. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 the job failed.
+Every command has --help. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 the job failed,
+5 verified, and different.
 """
 
 app = typer.Typer(
@@ -53,10 +55,10 @@ def main(
 
 
 app.command()(serve)
+app.command()(verify)
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
-app.add_typer(image.app, name="image")
 app.add_typer(image.app, name="image")
 app.add_typer(key.app, name="key")
 app.command(hidden=True)(receive)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.compute.local import LocalDriver
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
 
@@ -41,6 +42,13 @@ def served(data: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def driver_on(data: Path) -> LocalDriver:
+    """The images of a folder; DataFolderError if there can be none."""
+    if not (data / "images").is_dir():
+        raise DataFolderError(f"{data} is no data folder with images", "correct --data")
+    return LocalDriver(data)
 
 
 def open_store(data: Path) -> Store:

@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from rehost.cli import datafolder, imageview
-from rehost.cli.options import DATA, Data
-from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table, stderr
+from rehost.cli.bars import Bars
+from rehost.cli.options import DATA, Data, ImageId
+from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table
 from rehost.compute.driver import ExportFormat, Image, ImageState
 from rehost.compute.local import LocalDriver
 from rehost.compute.local.boot import BootOptions, boot
-from rehost.core.errors import DataFolderError, InvalidValueError, MachineError, VolumeError
+from rehost.core.errors import InvalidValueError, MachineError, VolumeError
 
 app = typer.Typer(no_args_is_help=True, help="Images: what jobs end in.")
-ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
 
 
 @app.command("list")
 def list_images(data: Data = DATA, as_json: Json = False) -> None:
     """List the images, oldest first."""
     with errors_shown(as_json):
-        driver = _driver(data)
+        driver = datafolder.driver_on(data)
         found = [_look(driver, image) for image in driver.images()]
     if as_json:
         print_json([imageview.as_json(each) for each in found])
@@ -39,7 +38,7 @@ def list_images(data: Data = DATA, as_json: Json = False) -> None:
 def show(image_id: ImageId, data: Data = DATA, as_json: Json = False) -> None:
     """Show an image: what the conversion changed, how it booted, and where the evidence is."""
     with errors_shown(as_json):
-        driver = _driver(data)
+        driver = datafolder.driver_on(data)
         found = _look(driver, driver.image(image_id))
     if as_json:
         print_json(imageview.as_json(found))
@@ -66,9 +65,9 @@ def export(
 ) -> None:
     """Write an image's disks as self-contained files; older ones are replaced once the new ones are whole."""
     with errors_shown(as_json):
-        driver = _driver(data)
+        driver = datafolder.driver_on(data)
         disks = driver.image(image_id).disks
-        with _Bars(quiet=as_json) as bars:
+        with Bars(quiet=as_json) as bars:
             files = driver.export_image(image_id, form, to, bars.show)
     written = [
         {"volume": disk.volume, "path": file.resolve(), "format": form, "size": disk.size}
@@ -85,7 +84,7 @@ def export(
 def delete(image_id: ImageId, data: Data = DATA, as_json: Json = False) -> None:
     """Delete an image for good, and the copy of the source's disks below it if no job or image needs that."""
     with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
-        driver = _driver(data)
+        driver = datafolder.driver_on(data)
         if driver.image(image_id).state is ImageState.BUILDING:
             raise VolumeError(f"the image {image_id} is still being built", "delete its job instead")
         driver.delete_image(image_id)
@@ -145,7 +144,7 @@ def boot_image(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidy up on the way out
     with errors_shown(as_json):
-        driver = _driver(data)
+        driver = datafolder.driver_on(data)
         image = driver.image(image_id)
         options = BootOptions(
             memory=memory,
@@ -159,12 +158,6 @@ def boot_image(
         status = boot(image, options, data / "cache", lambda pid: _tell(image, options, pid, as_json))
         if status:
             raise MachineError(f"QEMU ended with the exit status {status}", "its own message is above")
-
-
-def _driver(data: Path) -> LocalDriver:
-    if not (data / "images").is_dir():
-        raise DataFolderError(f"{data} is no data folder with images", "correct --data")
-    return LocalDriver(data)
 
 
 def _look(driver: LocalDriver, image: Image) -> imageview.Look:
@@ -206,24 +199,3 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
-
-
-class _Bars:
-    """One bar per disk, on stderr; nothing when a program reads."""
-
-    def __init__(self, quiet: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>5.1f} %"))
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=stderr(), disable=quiet)
-        self._tasks: dict[int, TaskID] = {}
-
-    def __enter__(self) -> "_Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, volume: int, percent: float) -> None:
-        if volume not in self._tasks:
-            self._tasks[volume] = self._progress.add_task(f"disk {volume}", total=100.0)
-        self._progress.update(self._tasks[volume], completed=percent)

@@ -144,6 +144,7 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
             "image": found.get("ImageId"),
+            **jobview.roots(found),
             "runs": jobview.runs(found),
             **({"runs again": jobview.periodic(found)} if jobview.periodic(found) else {}),
             **jobview.copied(found),

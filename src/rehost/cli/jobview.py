@@ -54,6 +54,15 @@ def failure(job: Job) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def roots(job: Job) -> dict[str, str]:
+    """By disk, the root over what the last run copied; nothing before there is one."""
+    runs = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun") or []
+    found = [run["Roots"] for run in runs if run.get("Roots")]
+    return (
+        {f"root of disk {number}": root for number, root in enumerate(found[-1].split(","))} if found else {}
+    )
+
+
 def copied(job: Job) -> dict[str, str]:
     """How the last run's copy went, by the names of a `show` command; empty while there is none."""
     copy = status_info(job).get("copy")

@@ -17,5 +17,6 @@ ProfileFile = Annotated[
         show_default=False,
     ),
 ]
+ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
 Data = Annotated[Path, typer.Option("--data", help="The control plane's data folder, on this host.")]
 DATA = datafolder.DEFAULT

@@ -26,6 +26,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     JOB_FAILED = 4
+    DIFFERENT = 5
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

@@ -150,6 +150,12 @@ class ReplicaIncompleteError(RehostError):
     code = "Replica.Incomplete"
 
 
+class DigestFileError(RehostError):
+    """A file with the digests of a run cannot be read or written, or is damaged."""
+
+    code = "DigestFile.Unusable"
+
+
 class ActivationCodeError(RehostError):
     code = "ActivationCode.Invalid"
 

@@ -25,6 +25,7 @@ class DiskImage:
     name: str  # of its export
     path: Path
     format: str  # raw or qcow2
+    writable: bool = True
 
 
 class StorageDaemon:
@@ -134,6 +135,6 @@ def arguments(images: Sequence[DiskImage], socket: Path, pidfile: Path) -> list[
         file = {"driver": "file", "filename": str(image.path), "discard": "unmap"}
         node = {"driver": image.format, "node-name": image.name, "file": file, "discard": "unmap"}
         export = {"type": "nbd", "id": image.name, "node-name": image.name, "name": image.name}
-        argv += ["--blockdev", json.dumps(node)]
-        argv += ["--export", json.dumps({**export, "writable": True})]
+        argv += ["--blockdev", json.dumps({**node, "read-only": not image.writable})]
+        argv += ["--export", json.dumps({**export, "writable": image.writable})]
     return argv

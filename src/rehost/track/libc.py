@@ -10,6 +10,7 @@ _LIBC.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, 
 _WHOLE_RANGE = 0, 0, 7  # to the end; wait for what is under way, write, and wait again
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
 _PRIVATE = 2 | 4 | 8  # no set-user-ID programs, no devices, no programs at all
+_READ_ONLY = 1
 _LAZY = 2
 
 
@@ -48,6 +49,12 @@ def write_back(fd: int) -> None:
 def mount(kind: str, point: Path) -> None:
     """Mount one of the kernel's own file systems."""
     _call("mount", kind.encode(), str(point).encode(), kind.encode(), ctypes.c_ulong(_PRIVATE), None)
+
+
+def mount_read_only(device: Path, kind: str, options: str, point: Path) -> None:
+    """Mount a device's file system; OSError as the kernel says."""
+    words = (str(device).encode(), str(point).encode(), kind.encode())
+    _call("mount", *words, ctypes.c_ulong(_READ_ONLY | _PRIVATE), options.encode())
 
 
 def unmount(point: Path) -> None:

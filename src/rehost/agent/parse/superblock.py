@@ -22,6 +22,7 @@ class FileSystem:
     uuid: str = ""
     label: str = ""
     used: int | None = None  # bytes that the superblock says are in use
+    written: int | None = None  # Unix seconds: when the superblock was last written, where it tells
 
 
 def detect(read: Read) -> FileSystem | None:
@@ -83,7 +84,9 @@ def _ext(head: bytes) -> FileSystem | None:
         free |= struct.unpack_from("<I", block, 0x158)[0] << 32
     used = (blocks - free) * (1024 << log_size) if log_size < 7 and blocks >= free else None
     kind = _ext_kind(compatible, incompatible, read_only)
-    return FileSystem(kind, str(UUID(bytes=block[104:120])), _text(block[120:136]), used)
+    (written,) = struct.unpack_from("<I", block, 0x30)
+    written |= block[0x274] << 32
+    return FileSystem(kind, str(UUID(bytes=block[104:120])), _text(block[120:136]), used, written)
 
 
 def _ext_kind(compatible: int, incompatible: int, read_only: int) -> str:

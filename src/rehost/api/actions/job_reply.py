@@ -79,9 +79,15 @@ def _run(run: Run) -> dict[str, object]:
     return {
         "EndTime": run.ended,
         "ImageId": run.image_id or None,
+        "Roots": _roots(run) or None,
         "StartTime": run.started,
         "Type": run.type.value,
     }
+
+
+def _roots(run: Run) -> str:
+    report = run.result.report if run.result is not None else None
+    return ",".join(report.roots) if report is not None else ""
 
 
 _PART = (
@@ -129,6 +135,7 @@ FIELDS: Fields = (
         (
             Field("EndTime", Kind.TIME),
             Field("ImageId", Kind.STRING),
+            Field("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
             Field("StartTime", Kind.TIME),
             Field("Type", Kind.STRING, "Manual or Schedule."),
         ),

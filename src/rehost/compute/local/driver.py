@@ -25,6 +25,7 @@ from rehost.compute.driver import (
 from rehost.compute.local import bootcheck, export, folders, trimming
 from rehost.compute.local.images import Images
 from rehost.compute.local.replicas import Replicas
+from rehost.compute.local.sealed import SealedRun, sealed_run
 
 
 class LocalDriver:
@@ -76,6 +77,17 @@ class LocalDriver:
             record = self._images.describe(image_id, job, foundation.run, name, description, region)
             image = self._images.create(record, foundation.bases, sizes or {})
         return tuple(disk.path for disk in image.disks)
+
+    def sealed_run(self, image_id: str) -> SealedRun:
+        """The run that an image is built on; VolumeError if that is not sealed (any more).
+
+        A merge that was cut off is finished before: till then the image may lie on two layers.
+        """
+        image = self._images.get(image_id)
+        path = self._replicas.path(image.job)
+        with self._alone(image.job):
+            trimming.finish(path, self._images, image.job)
+            return sealed_run(path, trimming.layers_below(path, image))
 
     def record_conversion(self, image_id: str, report: object) -> None:
         self._images.record_conversion(image_id, report)

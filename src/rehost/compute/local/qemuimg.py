@@ -4,9 +4,12 @@ import json
 import re
 import struct
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from rehost.core.errors import (
     MissingProgramError,
@@ -15,6 +18,7 @@ from rehost.core.errors import (
     VolumeFullError,
     VolumeInUseError,
 )
+from rehost.core.extent import Extent, Extents, merge
 
 PROGRAM = "qemu-img"
 
@@ -72,6 +76,38 @@ def is_sound(path: Path) -> bool:
 def needed(path: Path, form: str) -> int:
     """Bytes that a flattened copy of an image takes on disk."""
     return int(json.loads(_run("measure", "--output=json", "-f", form, "-O", "qcow2", str(path)))["required"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """A line of qemu-img map."""
+
+    start: int
+    length: int
+    depth: int  # files below the one that is asked; 0 is itself
+    zero: bool  # reads as zeroes
+    present: bool = True  # in any of the files
+
+
+def content_extents(path: Path, form: str) -> Extents:
+    """Where a disk may hold other bytes than zeroes, files below included; merged."""
+    return _merged(each for each in _map(path, form) if not each.zero)
+
+
+def own_extents(path: Path) -> Extents:
+    """Where a qcow2 file hides what is below it; merged."""
+    return _merged(each for each in _map(path, "qcow2") if each.present and each.depth == 0)
+
+
+def _merged(mapped: Iterable[_Mapped]) -> Extents:
+    """An empty file is mapped in one piece of no length."""
+    return merge(Extent(each.start, each.start + each.length) for each in mapped if each.length)
+
+
+def _map(path: Path, form: str) -> list[_Mapped]:
+    """Of a disk that others may have open, too."""
+    output = _run("map", "--force-share", "--output=json", "-f", form, str(path))
+    return msgspec.json.decode(output, type=list[_Mapped])
 
 
 def convert(

@@ -9,7 +9,7 @@ from rehost.compute.driver import Image, ImageDisk, ImageState, Trimmed
 from rehost.compute.local import folders, merging, qemuimg
 from rehost.compute.local.imagelock import in_use
 from rehost.compute.local.images import Images
-from rehost.core.errors import VolumeFullError, VolumeInUseError
+from rehost.core.errors import VolumeError, VolumeFullError, VolumeInUseError
 
 
 def trim(replica: Path, images: Images, job: str, keep: int) -> Trimmed:
@@ -25,13 +25,23 @@ def settle(replica: Path, images: Images, job: str) -> str:
     """Merge the layers that no image needs, all of them sealed; why not all, empty if all."""
     folders.sweep(replica / "layers")
     try:
-        while pair := merging.pending(replica) or next(_superfluous(replica, images, job), None):
-            lower, upper = pair
-            for _ in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
-                pass
+        finish(replica, images, job)
+        while pair := next(_superfluous(replica, images, job), None):
+            _merge(replica, *pair, images, job)
     except (VolumeInUseError, VolumeFullError) as error:
         return str(error)
     return ""
+
+
+def finish(replica: Path, images: Images, job: str) -> None:
+    """End the merge that was cut off, if one was; VolumeInUseError while a program has a file of it open."""
+    if pair := merging.pending(replica):
+        _merge(replica, *pair, images, job)
+
+
+def _merge(replica: Path, lower: Layer, upper: Layer, images: Images, job: str) -> None:
+    for _ in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
+        pass
 
 
 def cut(replica: Path, images: Images, job: str) -> None:
@@ -45,6 +55,18 @@ def cut(replica: Path, images: Images, job: str) -> None:
 def overlays_on(layer: Layer, images: Images, job: str) -> list[Path]:
     """The disks of images that lie on a layer's volumes."""
     return [disk.path for image in images.of_job(job) for disk in image.disks if lies_on(disk, layer)]
+
+
+def layers_below(replica: Path, image: Image) -> tuple[Layer, ...]:
+    """The layer that carries an image, and those below it, the lowest first; VolumeError if there is none."""
+    layers = chain(replica)
+    for place, layer in enumerate(layers, 1):
+        if carries(layer, image):
+            return layers[:place]
+    raise VolumeError(
+        f"what {image.id} is built on is not there: {qemuimg.backing_of(image.disks[0].path)}",
+        "bring the folder back from a backup, or copy the source anew",
+    )
 
 
 def carries(layer: Layer, image: Image) -> bool:
