@@ -20,7 +20,7 @@ from tests.guest.passthrough import CONTENT
 from tests.loopdisks import LoopDisks, open_folder, run
 from tests.migration.ledger import CHUNK, Ledger
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -53,7 +53,7 @@ def test_copies_of_a_root_and_of_stacked_disks_equal_the_frozen_ones(
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_many_copies_of_a_root_and_of_stacked_disks(guest: Guest, tmp_path: Path, disks: LoopDisks) -> None:
     many_times(guest, tmp_path, disks, MANY)
 
