@@ -16,7 +16,7 @@ from tests.loopdisks import run
 HOST = "10.0.2.2"  # this host's loopback address, as the guest sees it
 _MAC = "52:54:00:12:34:57"
 _END = "command-ended"
-_PAUSE = 0.2  # seconds between two actions of a torture: an emulated guest has other work, too
+_PAUSE = 0.5  # seconds between two actions of a torture: an emulated guest has other work, too
 
 
 class Guest:

@@ -165,6 +165,23 @@ def test_a_doubt_voids_the_bookmarks_before_it(
     ladder.forget(disk.number)
 
 
+def test_a_doubt_about_a_disk_that_seems_idle_compares_all_of_it_until_a_pass_is_complete(
+    suspects: Tracked, disk: LoopDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands that come past the block layer are in no counter."""
+    for _ in range(2):
+        suspects.begin(disk.number)
+        suspects.complete(disk.number)
+    with monkeypatch.context() as context:
+        context.setattr(Tracker, "_passed", lambda tracker: "1 commands with data came past the block layer")
+        found = suspects.begin(disk.number)
+    assert found.extents is None
+    assert found.reason.endswith("1 commands with data came past the block layer")
+    assert suspects.begin(disk.number).extents is None
+    suspects.complete(disk.number)
+    assert suspects.begin(disk.number).extents == ()
+
+
 def test_a_disk_that_is_another_one_is_not_tracked_any_more(
     suspects: Tracked, disk: LoopDisk, trackers: list[Tracker]
 ) -> None:

@@ -12,6 +12,8 @@ from rehost.track.bookmark import Bookmark
 from rehost.track.suspects import IdleDisks, Suspicion
 from rehost.track.tracker import Tracker
 
+_COMPARED = "compared by digest"
+
 
 class Tracked:
     """One for all disks of a run."""
@@ -44,11 +46,11 @@ class Tracked:
                 below.extents, f"{below.reason}; writes are not tracked: {self._reasons[device]}"
             )
         try:
-            return self._with_doubt(device, self._ask(device, tracker, below))
+            return self._with_doubt(device, self._ask(device, tracker))
         except (TrackingError, OSError) as error:
             why = error.what if isinstance(error, TrackingError) else f"the kernel refuses: {error.strerror}"
             self._give_up(device, why)
-            return Suspicion(below.extents, f"{below.reason}; tracking was lost: {why}")
+            return Suspicion(None, f"{_COMPARED}; tracking was lost: {why}")
 
     def complete(self, device: int) -> None:
         self._below.complete(device)
@@ -82,7 +84,9 @@ class Tracked:
             while self._trackers:
                 self._trackers.popitem()[1].stop()
 
-    def _ask(self, device: int, tracker: Tracker, below: Suspicion) -> Suspicion:
+    def _ask(self, device: int, tracker: Tracker) -> Suspicion:
+        """Where it does not know, all is suspect: that the rung below takes a disk for idle is not enough, as
+        the kernel's counters, too, do not know what came past the block layer."""
         since = self._completed.get(device)
         self._begun[device] = tracker.close_epoch()
         extents = None if since is None else tracker.since(since)
@@ -90,10 +94,10 @@ class Tracked:
         if doubt:
             self._completed.pop(device, None)  # this pass covers the doubt, but only once it is completed
         if extents is None:
-            return Suspicion(below.extents, f"{below.reason}; tracking begins ({tracker.rung})")
+            return Suspicion(None, f"{_COMPARED}; tracking begins ({tracker.rung})")
         if doubt:
             self._doubts[device] = doubt
-            return Suspicion(below.extents, f"{below.reason}; writes were tracked, but {doubt}")
+            return Suspicion(None, f"{_COMPARED}; writes were tracked, but {doubt}")
         reason = f"writes were tracked ({tracker.rung}): {extents.total} bytes in {len(extents)} places"
         return Suspicion(extents, reason)
 
