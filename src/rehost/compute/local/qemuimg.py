@@ -38,10 +38,10 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
 def backing_of(path: Path) -> Path | None:
     """The file below a qcow2 file, resolved, as its header says; None if there is none."""
     with path.open("rb") as file:
-        header = file.read(_HEADER.size).ljust(_HEADER.size, b"\0")
-        magic, offset, length = _HEADER.unpack(header)
-        if magic != _MAGIC:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size or not header.startswith(_MAGIC):
             raise VolumeError(f"{path} is not qcow2", "move its folder away if it is not needed")
+        _, offset, length = _HEADER.unpack(header)
         file.seek(offset)
         name = file.read(length).decode()
     return (path.parent / name).resolve() if offset else None
