@@ -40,13 +40,14 @@ def backing_of(path: Path) -> Path | None:
     """The file below a qcow2 file, resolved, as its header says; None if there is none."""
     try:
         with path.open("rb") as file:
-            magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size or not header.startswith(_MAGIC):
+                raise VolumeError(f"{path} is not qcow2", _MOVE_AWAY)
+            _, offset, length = _HEADER.unpack(header)
             file.seek(offset)
             name = file.read(length).decode()
-    except (OSError, struct.error) as error:
+    except OSError as error:
         raise VolumeError(f"{path} cannot be read: {error}", _MOVE_AWAY) from error
-    if magic != _MAGIC:
-        raise VolumeError(f"{path} is not qcow2", _MOVE_AWAY)
     return (path.parent / name).resolve() if offset else None
 
 
