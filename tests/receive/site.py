@@ -49,11 +49,12 @@ class Site:
         until = int(time.time() + 3600 if expires is None else expires)
         return sign(Ticket("job", "r-1", generation, volumes, True, until), key)
 
-    def start(self) -> None:
+    def start(self, *before: str, listen: str = "127.0.0.1:0") -> None:
+        """`before`: what the receiver's command line begins with, to run it in a network namespace."""
         code = "import sys; from pathlib import Path; from rehost.receive.main import main; "
-        code += "main(Path(sys.argv[1]), '127.0.0.1:0')"
+        code += "main(Path(sys.argv[1]), sys.argv[2])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(self.data)], stdout=subprocess.PIPE, text=True
+            [*before, sys.executable, "-c", code, str(self.data), listen], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         self.port = json.loads(self.process.stdout.readline())["port"]
