@@ -34,6 +34,11 @@ class Limit:
         self._lock = threading.Lock()
         self.lifted = False  # inside a freeze bytes go at once, and the time after it pays for them
 
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second; None: no limit."""
+        return self._bucket.rate if self._bucket else None
+
     def reserve(self, amount: int) -> float:
         """Take bytes out; the monotonic time at which they may go."""
         now = time.monotonic()

@@ -123,7 +123,7 @@ class _Visit:
             self._send(chunk, found, content)
 
     def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
-        encoding, payload = self._walker.packer.pack(content)
+        encoding, payload = self._walker.packer.pack(content, self._walker.stream.link_speed)
         weight = self._view.weigh(self._view.extent(chunk))
         # bytes: the content is lent, and the stream keeps what it sends until that is durable
         self._walker.stream.put(
