@@ -18,6 +18,7 @@ from rehost.wire.tls import client_context
 class Task(msgspec.Struct):
     assignment: Assignment
     ca: str  # PEM
+    state: str  # the folder of what is kept for the next run; empty: nothing is
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         client_context(task.ca),
         lambda _: None,
         threading.Event(),
-        Settings(),
+        Settings(state=Path(task.state) if task.state else None),
     )
     Path(sys.argv[1]).with_name("report.json").write_bytes(msgspec.json.encode(report))
 

@@ -10,10 +10,10 @@ from rich.table import Table
 
 from demo.phases import Phases
 from demo.records import Proof
-from rehost.cli.output import bytes_text
 from rehost.compute.driver import BootEvidence, Image
 from rehost.core.agentapi import RunReport
 from rehost.core.round import RoundKind
+from rehost.core.units import bytes_text
 
 
 @dataclass(frozen=True, slots=True)

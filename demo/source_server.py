@@ -68,6 +68,12 @@ class SourceServer:
             )
         return result.output
 
+    def send(self, file: Path, target: str) -> None:
+        """Copy a file of this host into the machine."""
+        with file.open("rb") as content:
+            command = [*self._ssh(), "demo", f"cat >{target}"]
+            subprocess.run(command, stdin=content, check=True, capture_output=True, timeout=300)
+
     def _run(self, command: str, timeout: float = 30.0) -> Result:
         try:
             done = subprocess.run(

@@ -1,6 +1,7 @@
 """Runs after 1 % of the disk was changed, and after the same change on disks of other sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +22,13 @@ _CHANGED = 100 * source.MIB  # on every disk of the growth
 
 def one_percent(plan: Plan) -> Comparison:
     """Every contender brings its copy of the round before up to date, after each change of the disk."""
-    with plan.scratch() as folder, loop_disks(folder) as disks, loopback() as place:
+    with _scene(plan) as (folder, disks, place, left):
         made = source.make(disks, int(plan.size * _GIB))
         content = source.content()
         source.fill(made, content)
         contenders = _incremental(folder)
         for contender in contenders:
+            left.callback(contender.clear)
             attempt(contender, place, made)
         trials: list[Trial] = []
         for number in range(plan.rounds):
@@ -39,14 +41,22 @@ def one_percent(plan: Plan) -> Comparison:
         return Comparison("incremental", "Incremental run, 1 % changed", note, "rsync", tuple(trials))
 
 
+@contextmanager
+def _scene(plan: Plan) -> Iterator[tuple[Path, LoopDisks, Place, ExitStack]]:
+    """A folder, disks, where copies go, and what has to be cleared before the disks go."""
+    with plan.scratch() as folder, loop_disks(folder) as disks, loopback() as place, ExitStack() as left:
+        yield folder, disks, place, left
+
+
 def growth(plan: Plan) -> Comparison:
     """Disks of three sizes, with the same files on them and the same change."""
     trials: list[Trial] = []
     sizes = (1, 4, 16) if plan.quick else (4, 16, 64)
-    with plan.scratch() as folder, loop_disks(folder) as disks, loopback() as place:
+    with _scene(plan) as (folder, disks, place, left):
         content = source.content()
         grown = [_Grown(folder, disks, size, content) for size in sizes]
         for disk in grown:
+            left.callback(disk.contender.clear)
             attempt(disk.contender, place, disk.disk)
         for number in range(plan.rounds):
             for disk in grown:
@@ -64,7 +74,7 @@ class _Grown:
     def __init__(self, folder: Path, disks: LoopDisks, size: int, content: source.Content) -> None:
         self.disk: LoopDisk = source.make(disks, size * _GIB)
         source.fill(self.disk, content, amount=900 * source.MIB)
-        self.contender = Rehost(folder, name=f"{size} GiB")
+        self.contender = Rehost(folder, name=f"{size} GiB", keeps=True)
 
 
 def _attempt(place: Place, grown: Sequence[_Grown], contender: Contender) -> Trial:
@@ -74,6 +84,7 @@ def _attempt(place: Place, grown: Sequence[_Grown], contender: Contender) -> Tri
 
 def _incremental(folder: Path) -> list[Contender]:
     return [
+        Rehost(folder, keeps=True),
         Rehost(folder, name="rehost, by digest"),
         NbdCopy(folder),
         Rsync(folder),

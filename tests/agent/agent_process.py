@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from rehost.agent import inventory
+from rehost.agent.hooks import Place
 from rehost.agent.run import Settings, carry_out
 from rehost.block.device import Device
 from rehost.block.file import open_source
@@ -27,16 +28,27 @@ class Task(msgspec.Struct):
     rate: float = 0.0  # bytes a second; 0: as fast as can be
     waits_frozen: bool = False  # inside each freeze, for a line of input
     attempts: int = 3
+    state: str = ""  # the folder of the checkpoint
+    hooks: Place | None = None
 
 
 class Outcome(msgspec.Struct):
     report: RunReport | None = None
     error: str = ""
+    peak: int = 0  # bytes of memory that the process had at most
 
 
 def main() -> None:
-    task = msgspec.json.decode(sys.argv[1], type=Task)
-    sys.stdout.buffer.write(msgspec.json.encode(outcome_of(task)) + b"\n")
+    task = msgspec.json.decode(sys.argv[1], type=Task, dec_hook=lambda kind, value: kind(value))
+    outcome = outcome_of(task)
+    outcome.peak = peak_memory("self")
+    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+
+
+def peak_memory(process: str) -> int:
+    """Bytes that a process had in memory at most so far."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
 
 def outcome_of(task: Task) -> Outcome:
@@ -56,7 +68,13 @@ def outcome_of(task: Task) -> Outcome:
                 client_context(task.ca),
                 lambda _: None,
                 threading.Event(),
-                Settings(open_device=open_device, while_frozen=while_frozen, freeze_attempts=task.attempts),
+                Settings(
+                    open_device=open_device,
+                    while_frozen=while_frozen,
+                    freeze_attempts=task.attempts,
+                    state=Path(task.state) if task.state else None,
+                    hooks=task.hooks,
+                ),
             )
         )
     except RehostError as error:

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,14 @@ from pathlib import Path
 from rehost.agent import inventory
 from rehost.agent.run import Settings, carry_out
 from rehost.block import replica
+from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
-from rehost.core.extent import Extent
+from rehost.core.extent import Extent, chunk_size_for
 from rehost.wire.tls import client_context
 from tests.loopdisks import LoopDisk
-from tests.receive.site import CHUNK, Site
+from tests.receive.site import CHUNK as CHUNK
+from tests.receive.site import Site
 
 OPTIONS = RunOptions(freeze_deadline=60.0)
 
@@ -28,6 +30,7 @@ class Lab:
     site: Site
     disks: tuple[LoopDisk, ...]
     options: RunOptions = OPTIONS
+    base_roots: tuple[str, ...] = ()
 
     @property
     def assignment(self) -> Assignment:
@@ -36,7 +39,15 @@ class Lab:
             for shape, disk in zip(self.site.shapes, self.disks, strict=True)
         )
         return Assignment(
-            "r-1", "job", 1, self.site.ticket(), "127.0.0.1", self.site.port, volumes, self.options
+            "r-1",
+            "job",
+            1,
+            self.site.ticket(),
+            self.site.address,
+            self.site.port,
+            volumes,
+            self.options,
+            self.base_roots,
         )
 
     def carry_out(
@@ -63,14 +74,20 @@ class Lab:
         self.site.raise_generation(1)
 
     def replica(self, volume: int = 0) -> Path:
-        return self.site.shapes[volume].data_path(self.site.folder)
+        return chain(self.site.folder)[0].data(volume)
 
 
 @contextmanager
-def lab(folder: Path, *disks: LoopDisk, options: RunOptions = OPTIONS) -> Iterator[Lab]:
-    """A receiver that runs, with a replica of these disks."""
-    shapes = [VolumeShape(number, disk.image.stat().st_size, CHUNK) for number, disk in enumerate(disks)]
-    site = Site(folder / "data", shapes)
+def lab(
+    folder: Path,
+    *disks: LoopDisk,
+    options: RunOptions = OPTIONS,
+    address: str = "127.0.0.1",
+    prefix: Sequence[str] = (),
+) -> Iterator[Lab]:
+    """A receiver that runs at `address`, by the command `prefix`, with a replica of these disks."""
+    shapes = [VolumeShape(number, disk.size, chunk_size_for(disk.size)) for number, disk in enumerate(disks)]
+    site = Site(folder / "data", shapes, address, prefix)
     site.raise_generation(1)
     site.start()
     try:

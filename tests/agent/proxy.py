@@ -1,6 +1,7 @@
 """A TCP proxy that cuts connections, when told to or after some bytes, and can hold answers back."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -8,16 +9,24 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Passes on what comes to `port`; `cut` ends all connections, `closed` refuses new ones."""
+    """Passes on what comes to `port`; `cut` ends all connections, `closed` refuses new ones.
 
-    def __init__(self, target: int) -> None:
+    `resets`: connections do not end, they are reset.
+    """
+
+    def __init__(self, target: int, resets: bool = False) -> None:
         self._target = target
+        self._how = socket.SHUT_RD if resets else socket.SHUT_RDWR
+        self._linger = struct.pack(
+            "ii", resets, 0
+        )  # on: what is not sent yet is lost, and the peer is told so
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self.budgets: list[int] = []  # bytes to the receiver after which each next connection is cut
         self.connections = 0
+        self.to_receiver = 0  # bytes passed on, of all connections; counted by several threads, roughly
         self.closed = False
         self.holding = False  # what the receiver says does not arrive
         self.ending = False
@@ -41,8 +50,9 @@ class Proxy:
         self._pass(near, far, budget)
         back.join()
         with self._lock:
-            near.close()
-            far.close()
+            for sock in (near, far):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, self._linger)
+                sock.close()
 
     def _pass(
         self, one: socket.socket, other: socket.socket, most: int | None, answers: bool = False
@@ -54,16 +64,18 @@ class Proxy:
                     time.sleep(0.01)
                 other.sendall(data)
                 passed += len(data)
+                if not answers:
+                    self.to_receiver += len(data)
         for sock in (one, other):
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(self._how)
 
     def cut(self) -> None:
         with self._lock:
             pairs, self._pairs = self._pairs, []
             for sock in (sock for pair in pairs for sock in pair):
                 with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                    sock.shutdown(self._how)
         self.holding = False
 
     def end(self) -> None:
@@ -74,8 +86,8 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(port: int) -> Iterator[Proxy]:
-    proxy = Proxy(port)
+def proxy_to(port: int, resets: bool = False) -> Iterator[Proxy]:
+    proxy = Proxy(port, resets)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()
     try:

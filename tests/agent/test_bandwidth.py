@@ -1,20 +1,25 @@
-"""The token bucket's arithmetic, without a clock."""
+"""The token bucket's arithmetic, without a clock; and the limit of a run that goes by the clock."""
+
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehost.agent.bandwidth import Bucket, Limit, take
+from rehost.agent.bandwidth import Bucket, Limit
+from rehost.core.bandwidth import Window
 
 RATE = 1000.0
+BURST = RATE * 0.25
 asks = st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 3)), min_size=1, max_size=50)
 
 
-def sent_at(asked: list[tuple[int, float]]) -> list[tuple[float, int]]:
+def sent_at(asked: list[tuple[int, float]], rate: float = RATE) -> list[tuple[float, int]]:
     """When each amount goes, if a sender waits as it is told and then pauses."""
-    bucket, now, sent = Bucket(RATE, 0.0, 0.0), 0.0, []
+    bucket, now, sent = Bucket(), 0.0, []
     for amount, pause in asked:
-        bucket, wait = take(bucket, amount, now)
-        now += wait
+        before, bucket = bucket.taken, bucket.take(amount).paid_by(now, rate)
+        now += bucket.wait(before, rate)
+        bucket = bucket.paid_by(now, rate)
         sent.append((now, amount))
         now += pause
     return sent
@@ -29,7 +34,7 @@ def test_no_stretch_of_time_carries_more_than_rate_burst_and_one_frame(
         amount = 0
         for end in range(start, len(sent)):
             amount += sent[end][1]
-            allowed = RATE * (sent[end][0] - sent[start][0]) + Bucket(RATE, 0, 0).most + sent[end][1]
+            allowed = RATE * (sent[end][0] - sent[start][0]) + BURST + sent[end][1]
             assert amount <= allowed + sent[start][1] + 1e-3
 
 
@@ -40,15 +45,46 @@ def test_a_busy_sender_gets_the_whole_rate(amounts: list[int]) -> None:
     assert abs(sent[-1][0] - before_last / RATE) < 1e-6 * len(amounts) + 1e-6
 
 
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(0.001, 10), st.floats(1, 1e6))
+def test_what_waits_goes_by_the_rate_that_is_now(first: int, second: int, passed: float, rate: float) -> None:
+    bucket = Bucket().take(first).take(second).paid_by(passed, RATE)
+    left = max(0.0, first - passed * RATE)
+    assert abs(bucket.wait(float(first), rate) - left / rate) < 1e-6
+
+
 def test_no_limit_never_waits() -> None:
     limit = Limit(0)
-    assert limit.reserve(1 << 30) <= limit.reserve(1 << 30)
+    limit.reserve(1 << 30)
+    assert limit.wait(limit.reserve(1 << 30)) == 0
 
 
 def test_what_goes_at_once_is_paid_for_afterwards() -> None:
     limit = Limit(1)
     limit.lifted = True
-    first = limit.reserve(10 * 1024)
-    assert limit.reserve(10 * 1024) - first < 5
+    limit.reserve(10 * 1024)
+    later = limit.reserve(10 * 1024)
+    assert limit.wait(later) == 0
     limit.lifted = False
-    assert limit.reserve(1) - first > 15
+    assert 5 < limit.wait(later) < 11
+
+
+def test_a_schedule_holds_for_what_waits_already() -> None:
+    now = [7 * 60 + 59]
+    limit = Limit(1024, [Window(8 * 60, 18 * 60, 1)], lambda: now[0])
+    limit.reserve(100 << 10)
+    later = limit.reserve(1)
+    assert limit.wait(later) < 1
+    now[0] = 8 * 60
+    assert 50 < limit.wait(later) < 101
+    now[0] = 18 * 60
+    assert limit.wait(later) < 1
+
+
+def test_a_time_without_a_limit_is_not_paid_for_afterwards() -> None:
+    now = [0]
+    limit = Limit(0, [Window(1, 2, 1)], lambda: now[0])
+    limit.wait(limit.reserve(100 << 20))
+    now[0] = 1
+    assert limit.wait(limit.reserve(1)) == 0
+    time.sleep(0.01)
+    assert limit.wait(limit.reserve(1024)) < 1

@@ -5,34 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent.final import check_feasible
 from rehost.agent.run import Settings
+from rehost.block.layer import chain
 from rehost.core.digest import SIZE
-from rehost.core.errors import DigestMismatchError, FreezeError
-from rehost.core.round import RoundKind, RoundReport
+from rehost.core.errors import DigestMismatchError
 from tests.agent.copying import Lab, lab
 from tests.loopdisks import LoopDisks
 
 MIB = 1 << 20
 
 
-def done(read: int, seconds: float) -> RoundReport:
-    return RoundReport(RoundKind.DELTA, 2, read, 0, 0, seconds)
-
-
-def test_a_freeze_that_must_end_in_vain_is_not_begun() -> None:
-    with pytest.raises(FreezeError, match="takes about 1000 s; the freeze deadline is 60 s"):
-        check_feasible([done(50_000, 100.0), done(1_000_000, 1000.0)], 60.0)
-
-
-def test_the_best_rate_counts_as_sending_slows_rounds() -> None:
-    check_feasible([done(100_000, 10.0), done(100_000, 1000.0)], 60.0)
-    check_feasible([done(0, 0.0)], 60.0)
-
-
 def falsify(site: Lab, chunk: int) -> None:
     """Another digest for one chunk, as if its content had been written over unnoticed."""
-    with site.site.shapes[0].journal_path(site.site.folder).open("r+b") as journal:
+    with chain(site.site.folder)[0].journal(0).open("r+b") as journal:
         journal.seek(chunk * SIZE)
         journal.write(os.urandom(SIZE))
 

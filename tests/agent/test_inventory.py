@@ -1,11 +1,13 @@
 """The inventory: of recorded servers, and of real loop disks of this one."""
 
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from rehost.agent import disks as disks_now
 from rehost.agent import inventory
 from rehost.agent.host import Host
 from rehost.core.errors import InvalidValueError, NotFoundError, SourceReadError
@@ -107,6 +109,16 @@ def test_a_server_with_efi_boots_by_uefi(tmp_path: Path) -> None:
 def test_named_disks_are_taken_in_the_order_given(tmp_path: Path) -> None:
     found = inventory.collect(["/dev/sdc", "/dev/sda"], restore("debian-12-mixed", tmp_path))
     assert [(disk.index, disk.path) for disk in found.disks] == [(0, "/dev/sdc"), (1, "/dev/sda")]
+
+
+def test_the_disks_that_are_present_are_those_of_the_inventory(tmp_path: Path) -> None:
+    host = restore("debian-12-mixed", tmp_path)
+    told = inventory.collect((), host).disks
+    assert disks_now.present(host) == {disk.path for disk in told}
+    assert disks_now.present(host, ["/dev/sda"]) == {"/dev/sda"}
+    shutil.copytree(tmp_path / "sys/block/sda", tmp_path / "sys/block/sdy")
+    assert disks_now.present(host) == {disk.path for disk in told} | {"/dev/sdy"}
+    assert disks_now.present(host, ["/dev/sda"]) == {"/dev/sda"}
 
 
 def test_a_name_that_is_no_disk_is_refused(tmp_path: Path) -> None:

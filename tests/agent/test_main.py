@@ -63,8 +63,8 @@ def test_it_is_rehost_agent_too() -> None:
 def test_the_inventory_for_people_and_for_programs(disks: LoopDisks) -> None:
     disk = disks.make(64 * MIB, "ext4")
     shown = agent("inventory", "--disk", disk.path).stdout
-    assert f"{disk.path}  64 MiB  no partition table  (system disk)" in shown
-    assert f"0_0  {disk.path}  ext4  64 MiB" in shown
+    assert f"{disk.path}  64.0 MiB  no partition table  (system disk)" in shown
+    assert f"0_0  {disk.path}  ext4  64.0 MiB" in shown
     assert str(disk.mount) in shown
     by_environment = agent("inventory", "--json", REHOST_AGENT_DISKS=disk.path).stdout
     assert [d["path"] for d in json.loads(by_environment)["disks"]] == [disk.path]

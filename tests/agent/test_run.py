@@ -269,6 +269,21 @@ def test_a_repartitioned_disk_is_noticed(disks: LoopDisks, tmp_path: Path) -> No
         site.carry_out(Settings(open_device=lambda path: Fail(open_source(path), shrink)))
 
 
+def test_a_disk_that_appears_meanwhile_is_noticed(disks: LoopDisks, tmp_path: Path) -> None:
+    disk = disks.make(32 * MIB)
+    looks: list[int] = []
+
+    def present() -> set[str]:
+        looks.append(1)
+        return {disk.path} if len(looks) < 3 else {disk.path, "/dev/sdx"}
+
+    with lab(tmp_path, disk) as site:
+        with pytest.raises(SourceDiskChangedError, match="did not have when the run began: /dev/sdx") as told:
+            site.carry_out(Settings(present=present))
+        assert "create a job that copies it too" in told.value.advice
+        site.carry_out(Settings(present=lambda: {disk.path}))
+
+
 def test_a_stopped_run_ends_soon_and_thaws(disks: LoopDisks, tmp_path: Path) -> None:
     disk = disks.make(64 * MIB)
     noise(disk.path, 0, 64 * MIB)

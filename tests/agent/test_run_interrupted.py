@@ -2,12 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +15,14 @@ from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Filter, Operation
+from rehost.block.layer import chain
 from rehost.core.agentapi import RunOptions
 from rehost.core.digest import ABSENT, SIZE
 from rehost.core.errors import ConnectionLostError, FreezeError
 from rehost.track.suspects import IdleDisks, Suspicion
-from tests.agent import agent_process
-from tests.agent.agent_process import Outcome, Task
+from tests.agent.agent_process import Outcome
 from tests.agent.copying import CHUNK, Lab, lab
+from tests.agent.processes import agent, answer, line_of
 from tests.agent.proxy import proxy_to
 from tests.loopdisks import LoopDisk, LoopDisks, run
 
@@ -47,7 +45,7 @@ def noise(disks: LoopDisks) -> LoopDisk:
 
 def durable(site: Lab) -> int:
     """Bytes of the chunks that the journal has."""
-    entries = site.site.shapes[0].journal_path(site.site.folder).read_bytes()
+    entries = chain(site.site.folder)[0].journal(0).read_bytes()
     return CHUNK * sum(entries[i : i + SIZE] != ABSENT for i in range(0, len(entries), SIZE))
 
 
@@ -57,34 +55,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         time.sleep(0.05)
     pytest.fail("this did not happen within a minute")
-
-
-@contextmanager
-def agent(site: Lab, home: Path | None = None, **task: object) -> Iterator["subprocess.Popen[bytes]"]:
-    """An agent's process; `home` is where it keeps whatever it writes by itself."""
-    ca = (site.site.data / "keys" / "server.crt").read_text()
-    text = msgspec.json.encode(Task(site.assignment, ca, **task)).decode()  # type: ignore[arg-type]
-    with subprocess.Popen(
-        [sys.executable, agent_process.__file__, text],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=home,
-        env=os.environ
-        | (
-            {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home), "TMPDIR": str(home)}
-            if home
-            else {}
-        ),
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def line_of(process: "subprocess.Popen[bytes]") -> bytes:
-    assert process.stdout is not None
-    return process.stdout.readline()
 
 
 def same(disk: LoopDisk, site: Lab) -> bool:
@@ -267,9 +237,7 @@ def test_an_agent_stopped_inside_the_freeze_is_thawed_and_repeats_the_round(
         process.send_signal(signal.SIGSTOP)
         (mount / "marker").write_bytes(b"written after the watchdog thawed")  # waits until then
         process.send_signal(signal.SIGCONT)
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
+        answer(process)
         assert line_of(process) == b"frozen\n"
         process.stdin.write(b"go\n")
         process.stdin.flush()

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import host
+from rehost.agent import host, inventory
+from rehost.agent.host import Host
 from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Filter
 from rehost.core.errors import TrackingError
 from rehost.core.server import KernelLevel
-from rehost.track import ladder, pins
+from rehost.track import pins
 from rehost.track.bpf import attach, system
 from rehost.track.tracked import Tracked
 from rehost.track.tracker import Tracker
@@ -76,13 +77,15 @@ def test_the_reason_is_told_where_writes_are_not_tracked(disks: LoopDisks, tmp_p
     )
 
 
-def test_what_the_kernel_allows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert host.kernel_level.__wrapped__() == KernelLevel.TRACKING
+def test_what_the_kernel_allows_is_told(disks: LoopDisks, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host.why_untracked.__wrapped__() == ""
 
     def refuse(*_: object) -> int:
         raise OSError(1, "bpf: Operation not permitted")
 
     monkeypatch.setattr(system, "create_map", refuse)
-    assert host.kernel_level.__wrapped__() == KernelLevel.BLOCKS
-    assert "Operation not permitted" in ladder.why_not()
-    assert attach.TYPED.name in ladder.why_not()
+    why = host.why_untracked.__wrapped__()
+    assert "Operation not permitted" in why
+    assert attach.TYPED.name in why
+    found = inventory.collect([disks.make(MIB).path], Host(why_untracked=lambda: why))
+    assert (found.kernel_level, found.untracked) == (KernelLevel.BLOCKS, why)

@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from os import makedev
 from pathlib import Path
 
 import pytest
 
-from rehost.agent import control, outcome
+from rehost.agent import checkpoint, control, outcome
+from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint
 from rehost.agent.control import ControlClient
 from rehost.agent.outcome import Outcome
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import Runner, at_control_plane
-from rehost.core.agentapi import Assignment, Progress, RunReport
+from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunReport
 from rehost.core.errors import FreezeError, RehostError
 from tests.agent.builders import PROGRESS, REPORT, RESULT, assignment
 from tests.agent.peer import CUT, Peer, peer
@@ -250,3 +252,48 @@ def test_the_receiver_is_at_the_control_plane_unless_said_otherwise() -> None:
     assert at_control_plane(assignment(), "192.0.2.9").receiver_host == "192.0.2.9"
     elsewhere = replace(assignment(), receiver_host="198.51.100.1")
     assert at_control_plane(elsewhere, "192.0.2.9") == elsewhere
+
+
+def checkpoint_of(job: str) -> Checkpoint:
+    volume = AssignmentVolume(0, "/dev/sda", 8 << 30, 256 << 10)
+    return Checkpoint(job, ("ab" * 32,), (VolumeCheckpoint(volume, makedev(4095, 9), None, b"", 0, b""),))
+
+
+def wait_until_forgotten(scene: Scene) -> None:
+    for _ in range(WAIT * 50):
+        if checkpoint.load(scene.state) is None:
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("not forgotten")
+
+
+@pytest.mark.parametrize("keep", ["", "j-2"])
+def test_a_checkpoint_is_forgotten_when_its_job_is_over(scene: Scene, keep: str) -> None:
+    checkpoint.save(scene.state, checkpoint_of("j-1"))
+    runner = scene.start()
+    runner.want(None, "j-1")
+    runner.want(assignment(), "j-1")
+    scene.copies.wait_for(begun=1)
+    assert checkpoint.load(scene.state) == checkpoint_of("j-1")
+    runner.want(None, keep)
+    wait_until_forgotten(scene)
+
+
+def test_a_checkpoint_stays_while_the_control_plane_says_nothing(scene: Scene) -> None:
+    checkpoint.save(scene.state, checkpoint_of("j-1"))
+    scene.start()
+    scene.end()
+    assert checkpoint.load(scene.state) == checkpoint_of("j-1")
+    scene.start().want(None, "")
+    wait_until_forgotten(scene)
+
+
+def test_what_a_run_leaves_for_a_job_that_runs_once_is_forgotten(scene: Scene) -> None:
+    def leave() -> RunReport:
+        checkpoint.save(scene.state, checkpoint_of("j-1"))
+        return REPORT
+
+    scene.copies.ends["r-1"] = leave
+    scene.start().want(assignment())
+    wait_until_delivered(scene)
+    wait_until_forgotten(scene)

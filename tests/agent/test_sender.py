@@ -9,7 +9,7 @@ import pytest
 
 from rehost.agent.bandwidth import Limit
 from rehost.agent.gate import AbortedError, Gate
-from rehost.agent.sender import Item, Stream
+from rehost.agent.sender import OUTSTANDING, Item, Stream
 from rehost.agent.tally import Tally
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
@@ -32,14 +32,16 @@ class Bench:
         self.tally = Tally([0])
         self.content = [os.urandom(CHUNK) for _ in range(CHUNKS)]
 
-    def stream(self, number: int = 0, patience: float = 60.0, ticket: str = "") -> Stream:
+    def stream(
+        self, number: int = 0, patience: float = 60.0, ticket: str = "", share: int = OUTSTANDING
+    ) -> Stream:
         context = client_context((self.site.data / "keys" / "server.crt").read_text())
 
         def dial():  # type: ignore[no-untyped-def]
             return connect("127.0.0.1", self.proxy.port, context, 10)
 
         hello = Hello(VERSION, ticket or self.site.ticket(), number)
-        return Stream(hello, dial, Limit(0), self.tally, self.gate, patience)
+        return Stream(hello, dial, Limit(0), self.tally, self.gate, patience, share)
 
     def item(self, chunk: int) -> Item:
         content = self.content[chunk]
@@ -118,6 +120,21 @@ def test_a_strict_stream_lets_reading_go_on_while_the_window_is_full(bench: Benc
         stream.put(bench.item(chunk))
     bench.proxy.holding = False
     stream.drain()
+    stream.reset()
+
+
+def test_a_stream_keeps_no_more_than_its_share_of_the_runs_memory(bench: Bench) -> None:
+    share = 2 * CHUNK + 1000
+    stream = bench.stream(share=share)
+    assert stream.connect().window > share
+    stream.strict = True
+    bench.proxy.holding = True
+    for chunk in range(4):  # one more than fits waits here
+        stream.put(bench.item(chunk))
+    assert 2 * CHUNK < bench.tally.whole().sent <= share
+    bench.proxy.holding = False
+    stream.drain()
+    assert bench.tally.whole().done == 4 * CHUNK
     stream.reset()
 
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehost.agent.reader import BATCH
-from rehost.agent.spans import SPAN, Span, View, span_count, spans, work_of
+from rehost.agent.spans import Span, View, span_count, spans, work_of
 from rehost.core.agentapi import AssignmentVolume
-from rehost.core.digest import ABSENT
+from rehost.core.digest import ABSENT, SPAN
 from rehost.core.extent import Extent, merge
 
 CHUNK = 256 << 10

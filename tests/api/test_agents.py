@@ -29,6 +29,7 @@ from rehost.core.agentapi import (
 )
 from rehost.core.job import Event
 from rehost.core.round import RoundKind
+from rehost.store.jobspec import JobSpec
 from rehost.store.servers import SourceServer
 from rehost.store.store import Store
 from tests.api.signed import call
@@ -173,7 +174,7 @@ def waiting_poll(agent: Agent, world: World, source: str, wait: int = 25) -> Cal
 
 def test_a_poll_is_held_until_its_time_is_over(agent: Agent, world: World, source: str) -> None:
     poll = waiting_poll(agent, world, source, wait=1)
-    assert poll()[1] == {"version": 1, "assignment": None}
+    assert poll()[1] == {"version": 1, "assignment": None, "keep": ""}
 
 
 def test_a_change_in_this_process_wakes_the_poll(agent: Agent, world: World, source: str) -> None:
@@ -192,6 +193,24 @@ def test_a_change_by_another_process_is_found_by_the_ticker(
     other.servers.assign(source, ASSIGNMENT)
     other.close()
     assert poll()[1]["assignment"]["run"] == "r-1"
+
+
+def test_the_job_that_runs_again_is_told_until_it_is_over(agent: Agent, world: World, source: str) -> None:
+    def kept() -> tuple[int, str]:
+        answer = agent.ask("GET", "/v1/assignment?wait=0")[1]
+        return answer["version"], answer["keep"]
+
+    spec = JobSpec(source, run_once=False, frequency=1)
+    job_id = world.store.jobs.create(ACCOUNT, spec, None, "test").id
+    before, keep = kept()
+    assert keep == job_id
+    poll = waiting_poll(agent, world, source)
+    world.store.jobs.apply(job_id, Event.EXPIRE, "test")
+    assert poll()[1]["keep"] == ""
+    assert kept() == (before + 1, "")
+    world.store.jobs.apply(job_id, Event.DELETE, "test")
+    call(world, "CreateReplicationJob", RegionId="local", SourceId=source)
+    assert kept()[1] == ""  # that one runs once
 
 
 def test_a_deleted_source_ends_its_poll(agent: Agent, world: World, source: str) -> None:

@@ -14,6 +14,8 @@ from tests.api.signed import call
 from tests.api.world import INVENTORY, World
 
 DAY = 86400
+EVERY_12_HOURS = {"RunOnce": "false", "Frequency": "12"}
+MOST_IMAGES = "MaxNumberOfImageToKeep"
 
 
 def create(world: World, source: str, **parameters: str) -> tuple[int, dict[str, Any]]:
@@ -30,6 +32,12 @@ def described(world: World, job: str) -> dict[str, Any]:
     reply = call(world, "DescribeReplicationJobs", JobId__1=job)[1]
     assert reply["TotalCount"] == 1
     return dict(reply["ReplicationJobs"]["ReplicationJob"][0])
+
+
+def test_a_job_that_runs_again_and_again(world: World) -> None:
+    source = world.source()
+    job = described(world, made(world, source.id, **EVERY_12_HOURS, **{MOST_IMAGES: "3"}))
+    assert (job["RunOnce"], job["Frequency"], job[MOST_IMAGES]) == (False, 12, 3)
 
 
 def test_a_job_with_nothing_but_the_mandatory(world: World) -> None:
@@ -143,9 +151,9 @@ REFUSALS = [
     ({"NetMode": "2"}, "MissingVSwitchId", "VSwitchId"),
     ({"NetMode": "1"}, "InvalidNetMode.ValueNotSupported", "0 or 2"),
     ({"RunOnce": "false"}, "MissingFrequency", "Frequency"),
-    ({"RunOnce": "false", "Frequency": "12"}, "MissingMaxNumberOfImageToKeep", "MaxNumberOfImageToKeep"),
+    (EVERY_12_HOURS, f"Missing{MOST_IMAGES}", MOST_IMAGES),
     ({"RunOnce": "false", "Frequency": "169"}, "InvalidFrequency.ValueNotSupported", "1 to 168"),
-    ({"RunOnce": "False", "Frequency": "12", "MaxNumberOfImageToKeep": "2"}, "UnsupportedRunOnce", "RunOnce"),
+    ({**EVERY_12_HOURS, MOST_IMAGES: "11"}, f"Invalid{MOST_IMAGES}.ValueNotSupported", "1 to 10"),
     ({"MaxNumberOfImageToKeep": "11"}, "InvalidMaxNumberOfImageToKeep.ValueNotSupported", "1 to 10"),
     ({"LicenseType": "PAID"}, "InvalidLicenseType.ValueNotSupported", "BYOL"),
     ({"Disks__System__Size": "40"}, "UnsupportedDisksSystemSize", "SystemDiskSize"),

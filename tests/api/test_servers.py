@@ -1,6 +1,7 @@
 """The source server actions."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,15 @@ def test_errors_of_the_agent(world: World) -> None:
     (server,) = described(world)
     assert (server["State"], server["ErrorCode"]) == ("Unavailable", "S1")
     assert json.loads(server["StatusInfo"]) == {"error_code": "S1", "error_msg": "Something is missing."}
+
+
+def test_why_writes_are_not_tracked(world: World) -> None:
+    source = world.source()
+    untracked = replace(INVENTORY, untracked="typed programs: the kernel refuses")
+    world.store.servers.heartbeat(source.id, Heartbeat(untracked, "{}", "0.1.0", "", ""))
+    (server,) = described(world)
+    assert (server["State"], server["ErrorCode"], server["KernelLevel"]) == ("Available", "", 1)
+    assert json.loads(server["StatusInfo"]) == {"untracked": "typed programs: the kernel refuses"}
 
 
 def test_filters(world: World) -> None:

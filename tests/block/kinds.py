@@ -10,6 +10,8 @@ from rehost.block.device import Device
 from rehost.block.file import open_volume
 from rehost.block.filters import Count, Delay, Fail, Throttle
 from rehost.block.memory import MemoryDevice
+from rehost.block.nbd import connect
+from rehost.machine.storage_daemon import DiskImage, StorageDaemon
 from tests.loopdisks import loop_disks, run
 
 SIZE = (1 << 20) + 512  # a sector that belongs to no page
@@ -58,7 +60,24 @@ def filtered(_: Path) -> Iterator[Device]:
     yield Count(Throttle(Delay(Fail(MemoryDevice(SIZE), lambda *_: None), 0.0), 1e12))
 
 
-KINDS: list[Callable[[Path], object]] = [file, without_holes, block_device, memory, filtered]
+@contextmanager
+def nbd(folder: Path) -> Iterator[Device]:
+    """A layer's disk: qcow2 over another one, behind QEMU's own server."""
+    create_qcow2(folder / "volume.qcow2", SIZE)
+    with StorageDaemon([DiskImage("disk-0", folder / "volume.qcow2", "qcow2")]) as daemon:
+        device = connect(daemon.socket, "disk-0")
+        yield device
+        device.close()
+
+
+def create_qcow2(path: Path, size: int) -> None:
+    below = path.with_suffix(".raw")
+    below.touch()
+    os.truncate(below, size)
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", below.name, path, str(size))
+
+
+KINDS: list[Callable[[Path], object]] = [file, without_holes, block_device, memory, filtered, nbd]
 
 
 @contextmanager

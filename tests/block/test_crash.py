@@ -2,14 +2,17 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from rehost.block.fence import Fence
 from rehost.block.journal import Journal
-from rehost.block.replica import Replica
+from rehost.block.layer import Layer
+from rehost.block.memory import MemoryDevice
 from rehost.block.volume import ChunkWrite, Volume, VolumeShape, Write, ZeroWrite
+from rehost.block.writer import ReplicaWriter
 from rehost.core import digest
 from rehost.core.errors import VolumeError
 from tests.block.volatile import Power, PowerCut, VolatileDevice
@@ -40,14 +43,22 @@ HISTORY: Sequence[Sequence[Write]] = (
 
 
 class Machine:
-    """A replica on disks that hang on one power supply."""
+    """A replica on disks that hang on one power supply; `below`: its layer is on one that has all chunks."""
 
-    def __init__(self, folder: Path, power: Power) -> None:
+    def __init__(self, folder: Path, power: Power, below: bool) -> None:
         Fence(folder).create()
         self.power = power
+        self.below = [journal_below(shape) if below else None for shape in SHAPES]
         self.disks = [(VolatileDevice(s.size, power), VolatileDevice(s.journal_size, power)) for s in SHAPES]
-        volumes = [Volume(s, d, Journal(j)) for s, (d, j) in zip(SHAPES, self.disks, strict=True)]
-        self.replica = Replica(folder, volumes)
+        if below:
+            for shape, (disk, _) in zip(SHAPES, self.disks, strict=True):
+                disk.fill(b"".join(content(shape, chunk, "below") for chunk in range(shape.chunks)))
+        journals = [Journal(j, lower) for (_, j), lower in zip(self.disks, self.below, strict=True)]
+        volumes = [Volume(s, journal) for s, journal in zip(SHAPES, journals, strict=True)]
+        devices = {s.volume: d for s, (d, _) in zip(SHAPES, self.disks, strict=True)}
+        layer = Layer(folder / "layers" / "000000", lowest=True)
+        layer.path.mkdir(parents=True, exist_ok=True)
+        self.replica = ReplicaWriter(folder, layer, volumes, ExitStack(), devices)
         self.acknowledged = 0
 
     def live(self) -> bool:
@@ -63,8 +74,8 @@ class Machine:
     def after_cut(self, choose: random.Random) -> dict[tuple[int, int], tuple[bytes, bytes]]:
         """Journal entry and digest of the data, of each chunk."""
         found = {}
-        for shape, (disk, journal) in zip(SHAPES, self.disks, strict=True):
-            data, entries = disk.after_cut(choose), Journal(journal.after_cut(choose))
+        for shape, (disk, journal), below in zip(SHAPES, self.disks, self.below, strict=True):
+            data, entries = disk.after_cut(choose), Journal(journal.after_cut(choose), below)
             for chunk in range(shape.chunks):
                 buffer = memoryview(bytearray(shape.length(chunk)))
                 data.read_into(chunk * CHUNK, buffer)
@@ -72,9 +83,17 @@ class Machine:
         return found
 
 
-def expected(batches: int) -> dict[tuple[int, int], bytes]:
+def journal_below(shape: VolumeShape) -> Journal:
+    journal = Journal(MemoryDevice(shape.journal_size))
+    journal.put(0, b"".join(digest.of(content(shape, chunk, "below")) for chunk in range(shape.chunks)))
+    return journal
+
+
+def expected(batches: int, below: bool) -> dict[tuple[int, int], bytes]:
     """The digests once so many batches are through."""
     found = {}
+    if below:
+        found = {(s.volume, c): digest.of(content(s, c, "below")) for s in SHAPES for c in range(s.chunks)}
     for batch in HISTORY[:batches]:
         for one in batch:
             for chunk in range(one.first, one.first + one.count):
@@ -85,31 +104,33 @@ def expected(batches: int) -> dict[tuple[int, int], bytes]:
     return found
 
 
-def operations(folder: Path) -> int:
-    machine = Machine(folder, Power(ALWAYS))
+def operations(folder: Path, below: bool) -> int:
+    machine = Machine(folder, Power(ALWAYS), below)
     assert machine.live()
     return machine.power.used
 
 
-def test_the_whole_history_leaves_what_was_written_last(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, Power(ALWAYS))
+@pytest.mark.parametrize("below", [False, True])
+def test_the_whole_history_leaves_what_was_written_last(tmp_path: Path, below: bool) -> None:
+    machine = Machine(tmp_path, Power(ALWAYS), below)
     assert machine.live()
     left = machine.after_cut(random.Random(0))
-    assert left == {place: (found, found) for place, found in expected(len(HISTORY)).items()}
+    assert left == {place: (found, found) for place, found in expected(len(HISTORY), below).items()}
 
 
-def test_no_power_cut_makes_the_journal_lie_or_forget(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", [False, True])
+def test_no_power_cut_makes_the_journal_lie_or_forget(tmp_path: Path, below: bool) -> None:
     """Entries are digests of what is there, or ABSENT; what was acknowledged and not touched since stays."""
-    count = operations(tmp_path)
+    count = operations(tmp_path, below)
     assert count > 50
     for last in range(count):
         for seed in range(20):
-            machine = Machine(tmp_path, Power(last))
+            machine = Machine(tmp_path, Power(last), below)
             assert not machine.live()
             left = machine.after_cut(random.Random(seed))
             for place, (entry, found) in left.items():
                 assert entry in (found, digest.ABSENT), f"cut before {last}, seed {seed}: {place} lies"
-            durable, touched = expected(machine.acknowledged), places(HISTORY[machine.acknowledged])
+            durable, touched = expected(machine.acknowledged, below), places(HISTORY[machine.acknowledged])
             for place, found in durable.items():
                 assert place in touched or left[place] == (found, found), f"cut before {last}: {place} lost"
 
@@ -122,7 +143,7 @@ def places(batch: Sequence[Write]) -> set[tuple[int, int]]:
 def test_a_replica_that_broke_writes_nothing_more(tmp_path: Path, last: int) -> None:
     """After a failed flush the kernel forgets pages and reports nothing again: only a new start is sound."""
 
-    machine = Machine(tmp_path, Power(last, lambda: VolumeError("the disk broke")))
+    machine = Machine(tmp_path, Power(last, lambda: VolumeError("the disk broke")), below=False)
     with pytest.raises(VolumeError):
         for batch in HISTORY:
             machine.replica.commit(0, batch)

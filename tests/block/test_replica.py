@@ -10,8 +10,9 @@ import pytest
 
 from rehost.block.device import Device
 from rehost.block.filters import Filter, Operation
-from rehost.block.replica import create, open_replica
+from rehost.block.replica import create
 from rehost.block.volume import ChunkWrite, VolumeShape, ZeroWrite
+from rehost.block.writer import open_writer
 from rehost.core import digest
 from rehost.core.errors import (
     InvalidValueError,
@@ -23,6 +24,7 @@ from rehost.core.errors import (
 from tests.loopdisks import LoopDisks, run
 
 CHUNK = 4096
+LOWEST = "layers/000000"
 SHAPES = [VolumeShape(0, 10 * CHUNK + 512, CHUNK), VolumeShape(3, 4 * CHUNK, CHUNK)]
 
 
@@ -44,9 +46,9 @@ ROOTS = (
 
 
 def test_a_new_replica_is_sparse_fresh_and_of_generation_0(folder: Path) -> None:
-    assert (folder / "disk-0.raw").stat().st_size == SHAPES[0].size
-    assert (folder / "disk-0.raw").stat().st_blocks == 0
-    with open_replica(folder) as replica:
+    assert (folder / LOWEST / "disk-0.raw").stat().st_size == SHAPES[0].size
+    assert (folder / LOWEST / "disk-0.raw").stat().st_blocks == 0
+    with open_writer(folder) as replica:
         assert replica.shapes == tuple(SHAPES)
         assert replica.generation == 0
         assert replica.sealed is None
@@ -55,10 +57,10 @@ def test_a_new_replica_is_sparse_fresh_and_of_generation_0(folder: Path) -> None
 
 
 def test_creating_again_keeps_what_is_there(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.commit(0, FILLED)
     create(folder, SHAPES)
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         assert replica.roots() == ROOTS
         assert not replica.fresh(3)
 
@@ -66,11 +68,12 @@ def test_creating_again_keeps_what_is_there(folder: Path) -> None:
 def test_creating_after_a_crash_in_the_middle_makes_it_whole(folder: Path) -> None:
     """replica.json is written last: without it nothing was promised."""
     (folder / "replica.json").unlink()
-    (folder / "disk-3.digests").unlink()
-    (folder / "disk-0.raw").write_bytes(b"part")
+    half = (folder / LOWEST).rename(folder / "layers" / ".000000.new")
+    (half / "disk-3.digests").unlink()
+    (half / "disk-0.raw").write_bytes(b"part")
     create(folder, SHAPES)
-    with open_replica(folder) as replica:
-        assert replica.volume(0).device.size == SHAPES[0].size
+    with open_writer(folder) as replica:
+        assert replica.devices[0].size == SHAPES[0].size
         assert replica.fresh(3)
 
 
@@ -90,31 +93,33 @@ def test_a_replica_on_a_full_file_system(disks: LoopDisks) -> None:
     assert "make room" in caught.value.advice
 
 
-@pytest.mark.parametrize("missing", ["replica.json", "disk-0.raw", "disk-3.digests"])
+@pytest.mark.parametrize(
+    "missing", ["replica.json", f"{LOWEST}/disk-0.raw", f"{LOWEST}/disk-3.digests", LOWEST]
+)
 def test_a_replica_with_a_part_missing_is_none(folder: Path, missing: str) -> None:
-    (folder / missing).unlink()
+    (folder / missing).rename(folder / "elsewhere")
     with pytest.raises(VolumeError):
-        open_replica(folder)
+        open_writer(folder)
 
 
 def test_a_journal_of_another_length_is_refused(folder: Path) -> None:
-    os.truncate(folder / "disk-0.digests", 32)
+    os.truncate(folder / LOWEST / "disk-0.digests", 32)
     with pytest.raises(VolumeError, match="11 chunks need 352"):
-        open_replica(folder)
+        open_writer(folder)
 
 
 def test_data_and_digests_are_where_they_belong(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.commit(0, [write(0, 2, b"a" * CHUNK), write(3, 1, b"b" * CHUNK), write(0, 10, b"c" * 512)])
         replica.commit(0, [ZeroWrite(0, 2, 1)])
         assert replica.digests(0, 2, 1) == digest.of_zeroes(CHUNK)
         assert replica.digests(3, 0, 2) == digest.ABSENT + digest.of(b"b" * CHUNK)
-    assert (folder / "disk-0.raw").read_bytes() == bytes(10 * CHUNK) + b"c" * 512
-    assert (folder / "disk-3.raw").read_bytes() == bytes(CHUNK) + b"b" * CHUNK + bytes(2 * CHUNK)
+    assert (folder / LOWEST / "disk-0.raw").read_bytes() == bytes(10 * CHUNK) + b"c" * 512
+    assert (folder / LOWEST / "disk-3.raw").read_bytes() == bytes(CHUNK) + b"b" * CHUNK + bytes(2 * CHUNK)
 
 
 def test_an_older_generation_is_fenced_off(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.raise_generation(2)
         replica.commit(2, FILLED)
         for wrong in (0, 1, 3):
@@ -125,62 +130,51 @@ def test_an_older_generation_is_fenced_off(folder: Path) -> None:
 
 
 def test_the_generation_only_rises_and_outlives_the_process(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.raise_generation(5)
         replica.raise_generation(5)
         with pytest.raises(InvalidValueError, match="generation 4 after 5"):
             replica.raise_generation(4)
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         assert replica.generation == 5
 
 
 def test_an_incomplete_replica_has_no_roots_and_no_seal(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.commit(0, FILLED[:3])
-        for attempt in (replica.roots, lambda: replica.seal(ROOTS)):
+        for attempt in (replica.roots, lambda: replica.seal("r-1", ROOTS)):
             with pytest.raises(ReplicaIncompleteError, match="volume 3 lacks chunks"):
                 attempt()
         assert replica.sealed is None
 
 
 def test_a_seal_needs_the_roots_that_the_source_has(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.commit(0, FILLED)
         with pytest.raises(ReplicaIncompleteError, match="is not what the source says"):
-            replica.seal((ROOTS[1], ROOTS[0]))
+            replica.seal("r-1", (ROOTS[1], ROOTS[0]))
         assert replica.sealed is None
 
 
-def test_a_sealed_replica_takes_nothing_until_the_next_generation(folder: Path) -> None:
-    with open_replica(folder) as replica:
+def test_a_sealed_layer_takes_nothing_until_it_is_reopened(folder: Path) -> None:
+    with open_writer(folder) as replica:
         replica.raise_generation(1)
         replica.commit(1, FILLED)
-        sealed = replica.seal(ROOTS)
-        assert replica.seal(ROOTS) == replica.sealed == sealed
-        assert (sealed.generation, sealed.roots) == (1, ROOTS)
-        with pytest.raises(TicketStaleError, match="is sealed"):
-            replica.commit(1, FILLED)
-        replica.raise_generation(1)
+        sealed = replica.seal("r-1", ROOTS)
+        assert replica.seal("r-1", ROOTS) == replica.sealed == sealed
+        assert (sealed.run, sealed.generation, sealed.roots) == ("r-1", 1, ROOTS)
+        for generation in (1, 2):
+            replica.raise_generation(generation)
+            with pytest.raises(TicketStaleError, match="is sealed"):
+                replica.commit(generation, FILLED)
         assert replica.sealed == sealed
-        replica.raise_generation(2)
+        replica.layer.reopen()
         assert replica.sealed is None
-        assert not (folder / "sealed.json").exists()
         replica.commit(2, FILLED)
 
 
-def test_a_seal_left_by_a_crash_while_the_generation_rose_counts_for_nothing(folder: Path) -> None:
-    with open_replica(folder) as replica:
-        replica.commit(0, FILLED)
-        replica.seal(ROOTS)
-        (folder / "generation").write_text("1\n")
-        assert replica.sealed is None
-        replica.commit(1, FILLED)
-        replica.raise_generation(1)
-        assert not (folder / "sealed.json").exists()
-
-
 def test_a_discarded_replica_refuses_late_writers(folder: Path) -> None:
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         run("rm", "-r", folder)
         with pytest.raises(TicketStaleError, match="is gone"):
             replica.commit(0, FILLED)
@@ -188,11 +182,11 @@ def test_a_discarded_replica_refuses_late_writers(folder: Path) -> None:
 
 def test_crossing_commits_of_one_chunk_leave_one_of_them_whole(folder: Path) -> None:
     contents = [bytes([number]) * CHUNK for number in range(1, 9)]
-    with open_replica(folder) as replica, ThreadPoolExecutor(8) as pool:
+    with open_writer(folder) as replica, ThreadPoolExecutor(8) as pool:
         list(
             pool.map(lambda content: [replica.commit(0, [write(3, 0, content)]) for _ in range(20)], contents)
         )
-        assert replica.digests(3, 0, 1) == digest.of((folder / "disk-3.raw").read_bytes()[:CHUNK])
+        assert replica.digests(3, 0, 1) == digest.of((folder / LOWEST / "disk-3.raw").read_bytes()[:CHUNK])
 
 
 class Gate(Filter):
@@ -211,12 +205,16 @@ class Gate(Filter):
 @pytest.mark.parametrize("call", ["raise_generation", "seal"])
 def test_raising_the_generation_and_sealing_wait_for_a_commit(folder: Path, call: str) -> None:
     """As if by two processes: each has the replica open for itself."""
-    with open_replica(folder) as writer, open_replica(folder) as owner, ThreadPoolExecutor(2) as pool:
+    with open_writer(folder) as writer, open_writer(folder) as owner, ThreadPoolExecutor(2) as pool:
         writer.commit(0, FILLED)
-        gate = writer.volumes[3].device = Gate(writer.volumes[3].device)
+        gate = writer.devices[3] = Gate(writer.devices[3])
         commit = pool.submit(writer.commit, 0, [write(3, 3, b"x" * CHUNK)])
         assert gate.reached.wait(30)
-        owned = pool.submit(owner.seal, ROOTS) if call == "seal" else pool.submit(owner.raise_generation, 1)
+        owned = (
+            pool.submit(owner.seal, "r-1", ROOTS)
+            if call == "seal"
+            else pool.submit(owner.raise_generation, 1)
+        )
         with pytest.raises(TimeoutError):
             owned.result(0.3)
         gate.open.set()
@@ -229,7 +227,7 @@ def test_raising_the_generation_and_sealing_wait_for_a_commit(folder: Path, call
 def _write_until_fenced(folder: Path, started, result) -> None:
     """A writer of generation 1 in a process of its own: how many commits it had done when it was refused."""
     count = 0
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         try:
             while True:
                 replica.commit(1, [write(3, 0, b"o" * CHUNK)])
@@ -243,7 +241,7 @@ def test_once_a_generation_is_raised_nothing_of_the_old_one_is_written(folder: P
     """Busy writers in other processes: when the call returns, none of them changes a byte any more."""
     context = multiprocessing.get_context("spawn")
     started, results = [context.Event() for _ in range(2)], context.Queue()
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.raise_generation(1)
         writers = [
             context.Process(target=_write_until_fenced, args=(folder, event, results)) for event in started
@@ -258,4 +256,4 @@ def test_once_a_generation_is_raised_nothing_of_the_old_one_is_written(folder: P
             writer.join(60)
         assert [results.get(timeout=10) > 0 for _ in writers] == [True, True]
         assert replica.digests(3, 0, 1) == digest.of(b"n" * CHUNK)
-    assert (folder / "disk-3.raw").read_bytes()[:CHUNK] == b"n" * CHUNK
+    assert (folder / LOWEST / "disk-3.raw").read_bytes()[:CHUNK] == b"n" * CHUNK

@@ -34,6 +34,11 @@ class VolatileDevice(MemoryDevice):
         self._durable = bytearray(size)
         self._dirty: set[int] = set()
 
+    def fill(self, content: bytes) -> None:
+        """What the disk had when the power came on."""
+        super().write(0, content)
+        self._durable[:] = content
+
     def write(self, offset: int, data: bytes | memoryview) -> None:
         self._power.use()
         super().write(offset, data)

@@ -50,11 +50,16 @@ class StandingDriver(LocalDriver):
         super().__init__(data)
         self._stand = stand
 
-    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
-        self._around("create_replica", lambda: LocalDriver.create_replica(self, job, volumes, generation))
+    def create_replica(
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str
+    ) -> tuple[bytes, ...]:
+        create = LocalDriver.create_replica
+        made = self._around("create_replica", lambda: create(self, job, volumes, generation, run))
+        assert isinstance(made, tuple)
+        return made
 
-    def seal(self, job: str, roots: Sequence[bytes]) -> None:
-        self._around("seal", lambda: LocalDriver.seal(self, job, roots))
+    def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
+        self._around("seal", lambda: LocalDriver.seal(self, job, run, roots))
 
     def create_image(self, *arguments: Any, **named: Any) -> tuple[Path, ...]:
         return self._around("create_image", lambda: LocalDriver.create_image(self, *arguments, **named))

@@ -60,6 +60,7 @@ def test_a_source_server_is_listed_and_shown(plane: ControlPlane, rehost: Rehost
     assert source in rehost("source", "list")
     assert source in [server["SourceId"] for server in rehost.json("source", "list")]
     assert "web1" in rehost("source", "show", source)
+    assert "compares all used blocks" in rehost("source", "show", source)
     assert rehost.json("source", "show", source)["Platform"] == "Debian"
 
 

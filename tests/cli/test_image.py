@@ -61,6 +61,11 @@ def test_list_for_programs(data: Path) -> None:
     first, second = json.loads(rehost(data, "list", "--json").stdout)
     assert (first["id"], first["state"], first["boot_check"]["verdict"]["ok"]) == ("m-1", "ready", True)
     assert [disk["size"] for disk in first["disks"]] == [CHUNK, 4096]
+    assert (first["run"], first["space"]["layer"] >= CHUNK, first["space"]["overlay"] > 0) == (
+        "r-1",
+        True,
+        True,
+    )
     assert (second["boot_check"], second["error"]) == (None, "did not boot")
 
 

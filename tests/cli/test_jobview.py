@@ -4,6 +4,9 @@ import pytest
 from rich.console import Console
 
 from rehost.cli import jobview
+from rehost.core.agentapi import HookReport, Result, RunReport, UnreadableExtent
+from rehost.core.round import RoundKind, RoundReport
+from rehost.store.status import copy_info
 
 DISKS = [
     {
@@ -14,6 +17,9 @@ DISKS = [
         "sent": 512 << 10,
         "rate": 1024.0,
         "eta": 70,
+        "send_rate": 2048.0,
+        "backlog": 3 << 20,
+        "unreadable": 8192,
     },
     {"disk": 1, "total": 0, "done": 0, "read": 0, "sent": 0, "rate": 0.0, "eta": None},
 ]
@@ -35,6 +41,8 @@ def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
     for word in ("1.0 MiB", "4.0 MiB", "2.0 MiB", "512.0 KiB", "1.0 KiB/s", "1:10"):
         assert word in lines[2]
     assert lines[3].split()[-1] == "-"
+    told = "2.0 KiB/s on the wire, 3.0 MiB written meanwhile, 8.0 KiB unreadable, zero in the copy"
+    assert " ".join("".join(lines[4:]).split()) == told
 
 
 def test_a_job_without_disks_is_one_line() -> None:
@@ -47,6 +55,35 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
     assert jobview.failure(job) == "TargetDisk.Full: no room\nmake room"
     assert jobview.failure({"Status": "Finished"}) == ""
+
+
+def test_a_finished_job_tells_how_its_copy_went() -> None:
+    report = RunReport(
+        ("00",),
+        (RoundReport(RoundKind.FINAL, 1, 9, 8, 7, 1.5),),
+        read=3 << 20,
+        sent=1 << 20,
+        used=9,
+        freeze_seconds=0.251,
+        started=1.0,
+        ended=2.0,
+        held_seconds=0.24,
+        freeze_reason="within the target of 1 s",
+        limits=("most_rounds: at most 3",),
+        unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
+        hooks=(HookReport("pre-freeze", "10-db", "done", 0.3, "first\nflushed"),),
+    )
+    job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
+    assert jobview.copied(job) == {
+        "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
+        "frozen for": "0.25 s (all together 0.24 s)",
+        "frozen then": "within the target of 1 s",
+        "limits": "most_rounds: at most 3",
+        "unreadable": "8.0 KiB are zeroes in the copy:\n"
+        "disk 0, bytes 4096 to 8192 (/dev/sda1 ext4 on /)\ndisk 1, bytes 0 to 4096",
+        "hooks": "pre-freeze/10-db: done, 0.3 s; flushed",
+    }
+    assert jobview.copied({"Status": "Ready"}) == {}
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])

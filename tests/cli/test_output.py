@@ -50,10 +50,3 @@ def test_errors_as_json_go_to_stderr_only(capsys: pytest.CaptureFixture[str]) ->
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err) == {"code": "TargetDisk.Full", "what": "no room", "advice": "make some"}
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 << 30, "3.0 GiB"), (2048 << 40, "2048.0 TiB")]
-)
-def test_bytes_for_people(size: int, text: str) -> None:
-    assert output.bytes_text(size) == text

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from rehost.block.layer import chain
 from rehost.cli import datafolder, keyring
 from rehost.cli.serve import ServeConfig, serve
 from rehost.core.errors import DataFolderError, InvalidValueError
@@ -212,4 +213,4 @@ def test_a_whole_run_over_api_and_data_plane(plane: ControlPlane) -> None:
     shown = plane.describe(job_id)
     assert (shown["Status"], shown["Progress"], shown["ImageId"]) == ("Finished", 100.0, done.image_id)
     for number, content in enumerate(agent.contents):
-        assert (plane.data / "replicas" / job_id / f"disk-{number}.raw").read_bytes() == content
+        assert chain(plane.data / "replicas" / job_id)[0].data(number).read_bytes() == content

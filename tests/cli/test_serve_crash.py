@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rehost.block.layer import chain
 from rehost.cli import datafolder
 from rehost.core.job import Event, JobState
 from tests.cli.serving import MORE_POINTS, POINTS, SIZES, Agent, ControlPlane, until
@@ -54,7 +55,7 @@ def _finished(plane: ControlPlane, agent: Agent, job_id: str) -> None:
     assert [path.name for path in (plane.data / "images").iterdir()] == [done.image_id]
     assert [path.name for path in (plane.data / "replicas").iterdir()] == [job_id]
     for number, content in enumerate(agent.contents):
-        assert (plane.data / "replicas" / job_id / f"disk-{number}.raw").read_bytes() == content
+        assert chain(plane.data / "replicas" / job_id)[0].data(number).read_bytes() == content
     assert agent.assignment() is None
     assert agent.sent == CHUNKS
 

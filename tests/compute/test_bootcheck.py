@@ -177,8 +177,8 @@ def test_a_server_that_was_not_converted(local: LocalDriver, cache: Path, tmp_pa
     source = source_machine.build(cache).system_disk
     (replica / "disk-0.raw").symlink_to(source)
     images = Images(tmp_path / "data/images")
-    base = Base(0, replica / "disk-0.raw", source.stat().st_size)
-    images.create(images.describe("m-1", "j-1", "shop", "", ""), [base], {})
+    base = Base(0, replica / "disk-0.raw", "raw", source.stat().st_size)
+    images.create(images.describe("m-1", "j-1", "r-1", "shop", "", ""), [base], {})
     with pytest.raises(BootCheckError, match="initramfs: root device missing"):
         local.boot_check("m-1")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rehost.compute.driver import Driver, ExportFormat, ImageState, VolumeSpec, mac_of
+from rehost.block.layer import chain
+from rehost.compute.driver import Driver, ExportFormat, ImageState, Trimmed, VolumeSpec, mac_of
 from rehost.compute.local import LocalDriver
 from rehost.compute.memory import MemoryDriver
 from rehost.core import digest
@@ -23,10 +24,26 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
     return made(tmp_path / "data")
 
 
-def seal(driver: Driver, job: str = "j-1", generation: int = 1) -> None:
-    """Bring a job's replica to its seal in the given generation."""
-    driver.create_replica(job, SPECS, generation)
-    driver.seal(job, _roots(driver, job, generation))
+def seal(driver: Driver, job: str = "j-1", generation: int = 1, run: str = "r-1") -> tuple[bytes, ...]:
+    """Bring a run's layer to its seal in the given generation; the roots of what it began with."""
+    before = driver.create_replica(job, SPECS, generation, run)
+    driver.seal(job, run, _roots(driver, job, generation))
+    return before
+
+
+def finished(driver: Driver, *numbers: int) -> None:
+    """Runs of a job, each with its own image: generation, run and image have the same number."""
+    for number in numbers:
+        seal(driver, generation=number, run=f"r-{number}")
+        driver.create_image(f"m-{number}", "j-1", f"web {number}")
+        driver.finish_image(f"m-{number}")
+
+
+def layers(driver: Driver, job: str = "j-1") -> int:
+    if isinstance(driver, LocalDriver):
+        return len(chain(driver.replica_path(job)))
+    assert isinstance(driver, MemoryDriver)
+    return driver.layers(job)
 
 
 def _roots(driver: Driver, job: str, generation: int) -> tuple[bytes, ...]:
@@ -58,7 +75,7 @@ def test_an_image_comes_from_a_sealed_replica_and_ends_ready(driver: Driver) -> 
 
 
 def test_no_image_of_a_replica_that_may_still_change(driver: Driver) -> None:
-    driver.create_replica("j-1", SPECS, 1)
+    driver.create_replica("j-1", SPECS, 1, "r-1")
     with pytest.raises(VolumeError, match="not sealed"):
         driver.create_image("m-1", "j-1", "web")
     with pytest.raises(NotFoundError):
@@ -74,10 +91,10 @@ def test_a_disk_is_as_large_as_asked_but_never_smaller_than_its_source(driver: D
 
 def test_everything_can_be_done_again(driver: Driver) -> None:
     for _ in range(2):
-        driver.create_replica("j-1", SPECS, 1)
+        driver.create_replica("j-1", SPECS, 1, "r-1")
     roots = _roots(driver, "j-1", 1)
     for _ in range(2):
-        driver.seal("j-1", roots)
+        driver.seal("j-1", "r-1", roots)
     for _ in range(2):
         driver.create_image("m-1", "j-1", "web")
     for _ in range(2):
@@ -92,16 +109,16 @@ def test_everything_can_be_done_again(driver: Driver) -> None:
 
 
 def test_a_replica_with_other_disks_is_refused(driver: Driver) -> None:
-    driver.create_replica("j-1", SPECS, 1)
+    driver.create_replica("j-1", SPECS, 1, "r-1")
     with pytest.raises(RehostError, match="other"):
-        driver.create_replica("j-1", SPECS[:1], 1)
+        driver.create_replica("j-1", SPECS[:1], 1, "r-1")
 
 
 def test_a_newer_generation_opens_the_replica_again_and_drops_the_failed_image(driver: Driver) -> None:
     seal(driver)
     driver.create_image("m-1", "j-1", "web")
     driver.fail_image("m-1", "did not boot")
-    driver.create_replica("j-1", SPECS, 2)
+    driver.create_replica("j-1", SPECS, 2, "r-1")
     assert driver.images() == ()
     with pytest.raises(VolumeError, match="not sealed"):
         driver.create_image("m-1", "j-1", "web")
@@ -109,13 +126,59 @@ def test_a_newer_generation_opens_the_replica_again_and_drops_the_failed_image(d
     driver.create_image("m-1", "j-1", "web")
 
 
-def test_a_replica_below_a_finished_image_is_not_opened_again(driver: Driver) -> None:
-    seal(driver)
+def test_a_run_puts_a_layer_on_the_sealed_ones_and_is_told_their_roots(driver: Driver) -> None:
+    assert seal(driver) == ()
+    roots = _roots(driver, "j-1", 1)
     driver.create_image("m-1", "j-1", "web")
     driver.finish_image("m-1")
-    with pytest.raises(VolumeError, match="m-1"):
-        driver.create_replica("j-1", SPECS, 2)
-    driver.create_image("m-2", "j-1", "again")  # still sealed
+    assert driver.create_replica("j-1", SPECS, 2, "r-2") == roots
+    with pytest.raises(VolumeError, match="not sealed"):
+        driver.create_image("m-2", "j-1", "again")
+    assert driver.create_replica("j-1", SPECS, 3, "r-2") == roots
+    assert (layers(driver), driver.image("m-1").run) == (2, "r-1")
+    driver.seal("j-1", "r-2", _roots(driver, "j-1", 3))
+    driver.create_image("m-2", "j-1", "again")
+    assert driver.image("m-2").run == "r-2"
+
+
+def test_a_run_that_begins_again_leaves_the_layer_of_its_finished_image_alone(driver: Driver) -> None:
+    finished(driver, 1)
+    driver.create_replica("j-1", SPECS, 2, "r-1")
+    assert layers(driver) == 2
+    assert [image.id for image in driver.images()] == ["m-1"]
+
+
+def test_the_oldest_images_go_and_the_chain_stays_as_short_as_they_are_few(driver: Driver) -> None:
+    finished(driver, 1, 2)
+    assert driver.trim("j-1", 2) == Trimmed(())
+    finished(driver, 3, 4)
+    assert layers(driver) == 4
+    for _ in range(2):
+        trimmed = driver.trim("j-1", 2)
+        assert ([image.id for image in driver.images()], layers(driver)) == (["m-3", "m-4"], 2)
+    assert trimmed == Trimmed(())
+    assert driver.trim("j-1", 1) == Trimmed(("m-3",))
+    finished(driver, 5)
+    assert driver.trim("j-1", 1) == Trimmed(("m-4",))
+    assert (layers(driver), driver.image("m-5").run) == (1, "r-5")
+
+
+def test_the_layer_of_an_image_that_somebody_deleted_is_merged_later(driver: Driver) -> None:
+    finished(driver, 1, 2, 3)
+    driver.delete_image("m-2")
+    assert layers(driver) == 3
+    assert driver.trim("j-1", 3) == Trimmed(())
+    assert layers(driver) == 2
+    driver.delete_image("m-3")
+    assert driver.trim("j-1", 3) == Trimmed(())
+    assert layers(driver) == 2  # the next run builds on the newest one
+
+
+def test_nothing_is_trimmed_while_a_run_writes(driver: Driver) -> None:
+    finished(driver, 1, 2)
+    driver.create_replica("j-1", SPECS, 3, "r-3")
+    assert "being written" in driver.trim("j-1", 1).postponed
+    assert (len(driver.images()), layers(driver)) == (2, 3)
 
 
 def test_a_failed_image_says_why_and_can_become_a_good_one(driver: Driver) -> None:
@@ -152,7 +215,7 @@ def test_a_discarded_replica_can_be_asked_for_again(driver: Driver) -> None:
     seal(driver)
     driver.create_image("m-1", "j-1", "one")
     driver.discard_replica("j-1")
-    driver.create_replica("j-1", SPECS, 1)
+    driver.create_replica("j-1", SPECS, 1, "r-1")
     driver.delete_image("m-1")
     assert has_replica(driver)
 
@@ -165,7 +228,7 @@ def test_what_is_not_there_is_said_to_be(driver: Driver) -> None:
     with pytest.raises(NotFoundError):
         driver.finish_image("m-1")
     with pytest.raises(NotFoundError):
-        driver.seal("j-1", [])
+        driver.seal("j-1", "r-1", [])
     driver.delete_image("m-1")
     driver.discard_replica("j-1")
 
@@ -173,12 +236,12 @@ def test_what_is_not_there_is_said_to_be(driver: Driver) -> None:
 def test_a_full_place_is_refused_before_anything_is_copied(driver: Driver) -> None:
     huge = VolumeSpec(0, 1 << 50, CHUNK, used=1 << 49)
     with pytest.raises(VolumeFullError, match=str(1 << 49)):
-        driver.create_replica("j-1", [huge], 1)
+        driver.create_replica("j-1", [huge], 1, "r-1")
     assert not has_replica(driver)
 
 
 def test_room_is_asked_for_used_bytes_only(driver: Driver) -> None:
-    driver.create_replica("j-1", [VolumeSpec(0, 1 << 40, 1 << 20, used=1 << 20)], 1)
+    driver.create_replica("j-1", [VolumeSpec(0, 1 << 40, 1 << 20, used=1 << 20)], 1, "r-1")
     assert has_replica(driver)
 
 

@@ -47,11 +47,11 @@ def test_an_overlay_shows_its_replica_and_leaves_it_alone(
     assert content(overlay, tmp_path / "flat") == CONTENT
     write(overlay, 0, 4096)
     assert content(overlay, tmp_path / "flat") == b"\xee" * 4096 + CONTENT[4096:]
-    assert (local.replica_path("j-1") / "disk-0.raw").read_bytes() == CONTENT
+    assert (local.replica_path("j-1") / "layers/000000/disk-0.raw").read_bytes() == CONTENT
 
 
 def test_the_data_folder_can_be_moved(overlay: Path, tmp_path: Path) -> None:
-    assert info(overlay)["backing-filename"] == "../../replicas/j-1/disk-0.raw"
+    assert info(overlay)["backing-filename"] == "../../replicas/j-1/layers/000000/disk-0.raw"
     moved = shutil.move(tmp_path / "data", tmp_path / "elsewhere")
     image = LocalDriver(Path(moved)).image("m-1")
     assert image.disks[0].path == tmp_path / "elsewhere/images/m-1/disk-0.qcow2"
@@ -115,12 +115,12 @@ def test_reports_are_kept(local: LocalDriver, overlay: Path) -> None:
 def test_what_is_written_already_needs_no_room(local: LocalDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = b"\7" * (4 * CHUNK)
     specs = [VolumeSpec(0, len(whole), CHUNK, used=len(whole))]
-    local.create_replica("j-1", specs, 1)
+    local.create_replica("j-1", specs, 1, "r-1")
     fill(local.replica_path("j-1"), [whole], 1)
     monkeypatch.setattr(replicas, "room_at", lambda path: Room(4096, 512))
-    local.create_replica("j-1", specs, 2)
+    local.create_replica("j-1", specs, 2, "r-1")
     with pytest.raises(VolumeFullError, match=rf"needs {4 * CHUNK} bytes more.* 4096 free"):
-        local.create_replica("j-2", specs, 1)
+        local.create_replica("j-2", specs, 1, "r-2")
 
 
 def test_the_record_is_whole_or_old_when_the_state_changes(local: LocalDriver, overlay: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehost.core.agentapi import RunOptions
+from rehost.core.agentapi import RunOptions, Unreadable
 from rehost.core.errors import InvalidValueError
 from rehost.core.replication import ReplicationParameters, parse
+from rehost.core.round import NotConverging
 
 
 def test_defaults_are_the_agents_defaults() -> None:
@@ -26,6 +27,11 @@ def test_additions() -> None:
     text = json.dumps({"streams": 4, "freeze_deadline": 2.5, "boot_check_command": "true"})
     assert parse(text) == ReplicationParameters(streams=4, freeze_deadline=2.5, boot_check_command="true")
     assert parse(text).options().freeze_deadline == 2.5
+    text = '{"freeze_target":0.5,"most_rounds":3,"not_converging":"fail","unreadable":"zero"}'
+    options = RunOptions(
+        freeze_target=0.5, most_rounds=3, not_converging=NotConverging.FAIL, unreadable=Unreadable.ZERO
+    )
+    assert parse(text).options() == options
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,11 @@ def test_additions() -> None:
         ('{"checksum":1}', "true or false"),
         ('{"streams":0}', "streams=0"),
         ('{"freeze_deadline":NaN}', "NaN"),
+        ('{"freeze_target":0}', "freeze_target=0"),
+        ('{"most_rounds":0}', "1 to 100"),
+        ('{"not_converging":"wait"}', '"freeze" or "fail"'),
+        ('{"unreadable":["zero"]}', '"fail" or "zero"'),
+        ('{"bandwidth_schedule":{}}', "a list of at most 24 windows"),
         ('{"boot_check_command":3}', "shell command"),
         ('{"speed":1}', "'speed'"),
         ('{"checksum":true,"checksum":false}', "more than once"),

@@ -15,7 +15,7 @@ extents = st.lists(
 @given(st.integers(1, 70), st.sampled_from([1, 2, 4, 8, 16]))
 def test_subtrees_give_the_root(chunks: int, step: int) -> None:
     digests = [digest.of(bytes([number])) for number in range(chunks)]
-    nodes = [digest.subtree(digests[start : start + step]) for start in range(0, chunks, step)]
+    nodes = [digest.subtree(b"".join(digests[start : start + step])) for start in range(0, chunks, step)]
     assert digest.root_of_subtrees(nodes, 77) == digest.root(digests, 77)
 
 

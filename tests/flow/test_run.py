@@ -19,6 +19,7 @@ from rehost.core.job import Event, JobState
 from rehost.core.round import RoundKind
 from rehost.flow.engine import WorkflowState
 from rehost.flow.run import workflow_id
+from rehost.flow.upkeep import LOOK_AT_ENGINE
 from rehost.store import images
 from rehost.store.runs import RunType
 from tests.flow.world import INVENTORY, REPORT, ROOTS, World
@@ -35,7 +36,8 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert world.store.jobs.get(job_id).transition_instance_id.startswith("i-")
     assert world.copied(source, run)
     done = world.until(job_id, JobState.FINISHED)
-    assert (done.progress, done.error_code, done.status_info) == (100.0, "", "")
+    assert (done.progress, done.error_code) == (100.0, "")
+    assert json.loads(done.status_info)["copy"]["freeze_seconds"] == 0.1
     assert done.ended is not None
     image = world.driver.image(done.image_id)
     assert (image.name, image.state) == ("golden", ImageState.READY)
@@ -51,10 +53,88 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]
 
 
-def test_an_incremental_job_waits_for_its_next_run(world: World) -> None:
+def runs_again(world: World, source: str, job_id: str, count: int) -> list[str]:
+    """So many more runs of a job that waits, by hand; their images."""
+    made = []
+    for _ in range(count):
+        run = world.lifecycle.start(job_id, "tester")
+        world.until(job_id, JobState.SYNCING)
+        world.copied(source, run.id, run.generation)
+        made.append(world.until(job_id, JobState.WAITING).image_id)
+    return made
+
+
+def test_an_incremental_job_runs_again_on_top_of_what_it_has(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    assert world.assignment(source).base_roots == ()
+    world.copied(source, run)
+    first = world.until(job_id, JobState.WAITING)
+    again = world.lifecycle.start(job_id, "tester")
+    assert (again.number, again.generation, again.type) == (2, 2, RunType.MANUAL)
+    world.until(job_id, JobState.SYNCING)
+    assert (world.assignment(source).generation, world.assignment(source).base_roots) == (2, ROOTS)
+    assert not world.copied(source, run, 1)
+    assert world.copied(source, again.id, 2)
+    second = world.until(job_id, JobState.WAITING)
+    assert second.image_id != first.image_id
+    names = [image.name for image in world.store.images.of_job(job_id)]
+    assert names == ["golden", f"golden_{job_id}"]
+    kept = world.store.runs.of_jobs([job_id])[job_id]
+    assert [run.image_id for run in kept] == [first.image_id, second.image_id]
+
+
+def test_only_the_newest_images_of_an_incremental_job_are_kept(world: World) -> None:
     source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
     world.copied(source, run)
-    assert world.until(job_id, JobState.WAITING).image_id
+    oldest = world.until(job_id, JobState.WAITING).image_id
+    world.driver.busy.add(oldest)
+    newer = runs_again(world, source, job_id, 1)
+    assert [image.id for image in world.driver.images()] == [oldest, *newer]
+    newer += runs_again(world, source, job_id, 1)
+    assert [image.id for image in world.driver.images()] == [oldest, newer[1]]
+    newer += runs_again(world, source, job_id, 1)
+    world.driver.busy.clear()
+    newer += runs_again(world, source, job_id, 1)
+    left = [image.id for image in world.driver.images()]
+    assert left == [image.id for image in world.store.images.of_job(job_id)] == newer[-2:]
+    assert world.driver.layers(job_id) == 2
+
+
+def test_what_was_in_use_is_said_once_and_goes_when_it_is_free(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=1)
+    world.copied(source, run)
+    oldest = world.until(job_id, JobState.WAITING).image_id
+    world.driver.busy.add(oldest)
+    (newer,) = runs_again(world, source, job_id, 1)
+    for _ in range(2 * LOOK_AT_ENGINE):
+        world.upkeep.tick()
+    what = [event.what for event in world.store.events.of(job_id)]
+    assert what.count("IMAGES KEPT") == 1
+    assert len(world.driver.images()) == 2
+    world.driver.busy.clear()
+    for _ in range(LOOK_AT_ENGINE):
+        world.upkeep.tick()
+    assert [image.id for image in world.driver.images()] == [newer]
+    assert [image.id for image in world.store.images.of_job(job_id)] == [newer]
+
+
+def test_the_next_run_begins_its_frequency_after_the_end_of_the_last(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    world.copied(source, run)
+    ended = world.until(job_id, JobState.WAITING).ended
+    assert ended is not None
+    clock = world.store.database.now
+    for hours, state in ((11.99, JobState.WAITING), (12.01, JobState.SYNCING)):
+        world.store.database.now = lambda hours=hours: ended + hours * 3600
+        world.upkeep.tick()
+        world.until(job_id, state)
+    world.store.database.now = clock
+    scheduled = world.store.runs.get(world.store.jobs.get(job_id).current_run)
+    assert (scheduled.type, scheduled.number) == (RunType.SCHEDULE, 2)
+    world.copy_failed(source, scheduled.id, scheduled.generation)
+    assert world.until(job_id, JobState.SYNC_FAILED).image_id
+    again = world.lifecycle.start(job_id, "tester")
+    assert (again.id, again.generation) == (scheduled.id, 3)
 
 
 def test_a_failed_copy_says_what_the_agent_said_and_can_be_started_again(world: World) -> None:
@@ -320,7 +400,7 @@ def test_roots_arrive_at_the_seal_in_order(world: World) -> None:
     source, job_id, run = world.started()
     world.copied(source, run)
     world.until(job_id, JobState.FINISHED)
-    assert world.driver._replicas[job_id].roots == tuple(bytes.fromhex(root) for root in ROOTS)
+    assert world.driver._replicas[job_id].layers[-1].roots == tuple(bytes.fromhex(root) for root in ROOTS)
 
 
 def test_a_stop_of_the_process_is_no_failure_of_the_job(world: World) -> None:

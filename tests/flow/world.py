@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rehost.compute.driver import Image, VolumeSpec
 from rehost.compute.memory import MemoryDriver
-from rehost.core.agentapi import ErrorReport, Register, Result, RunReport
+from rehost.core.agentapi import Assignment, ErrorReport, Register, Result, RunReport
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory, Partition
 from rehost.flow.dbos_engine import DbosEngine
@@ -104,6 +104,12 @@ class World:
         run = self.lifecycle.start(job.id, "tester")
         self.until(job.id, JobState.SYNCING)
         return source, job.id, run.id
+
+    def assignment(self, source: str) -> Assignment:
+        """What the source's agent is told."""
+        _, found = self.store.servers.assignment(source)
+        assert found is not None
+        return found
 
     def copied(self, source: str, run: str, generation: int = 1) -> bool:
         return self.lifecycle.result(source, Result(run, generation, REPORT))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rehost.block.layer import chain
 from rehost.core import digest
 
 CHUNK = 256 << 10
@@ -35,11 +36,11 @@ class Ledger:
 
 def roots(replica: Path) -> list[str]:
     """The roots of what lies in the volumes, whatever the journals say."""
-    return [_root(data).hex() for data in sorted(replica.glob("disk-*.raw"))]
+    return [_root(data).hex() for data in sorted(replica.glob("layers/*/disk-*.raw"))]
 
 
 def sealed_roots(replica: Path) -> list[str]:
-    return list(json.loads((replica / "sealed.json").read_text())["roots"])
+    return list(json.loads((chain(replica)[-1].path / "sealed.json").read_text())["roots"])
 
 
 def _root(data: Path) -> bytes:
@@ -49,4 +50,4 @@ def _root(data: Path) -> bytes:
 
 
 def _journals(replica: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted(replica.glob("disk-*.digests"))]
+    return [path.read_bytes() for path in sorted(replica.glob("layers/*/disk-*.digests"))]

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo import source_machine
@@ -13,10 +14,14 @@ PAUSE = "0.2"  # seconds between two records
 
 
 class Agent:
-    """The agent of some disks, with a state folder and a log of its own."""
+    """The agent of some disks, with a state folder and a log of its own.
 
-    def __init__(self, folder: Path, *disks: str) -> None:
+    `prefix` is a command that runs it.
+    """
+
+    def __init__(self, folder: Path, *disks: str, prefix: Sequence[str] = ()) -> None:
         folder.mkdir()
+        self._prefix = prefix
         self.log = folder / "agent.log"
         self._state = folder / "state"
         self._disks = [word for disk in disks for word in ("--disk", disk)]
@@ -46,7 +51,7 @@ class Agent:
     def _command(self, *words: str) -> list[str]:
         """Where this host's own firmware does not show: the disks are those of a machine with BIOS."""
         hide = 'mount -t tmpfs none /sys/firmware && exec "$@"'
-        agent = [str(PROGRAM), "agent", "--state", str(self._state), *words]
+        agent = [*self._prefix, str(PROGRAM), "agent", "--state", str(self._state), *words]
         return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", hide, "sh", *agent]
 
 

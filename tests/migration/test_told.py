@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from Tea.exceptions import TeaException
 
 from demo.migration import Migration
+from rehost.block.layer import chain
 from rehost.cli import datafolder, jobview
 from rehost.core.job import JobState
+from rehost.core.server import KernelLevel
+from tests.agent import without_bpf
 from tests.cli.serving import ControlPlane, until
 from tests.loopdisks import LoopDisk, LoopDisks
 from tests.migration.ledger import CHUNK, Ledger
@@ -106,7 +110,7 @@ def test_a_full_target_disk_is_told_in_the_job_which_goes_on_when_there_is_room(
     ballast.unlink()
     migration.start_job(job)
     plane.until_state(job, JobState.FINISHED)
-    assert (replica / "disk-0.raw").read_bytes() == disk.image.read_bytes()
+    assert chain(replica)[0].data(0).read_bytes() == disk.image.read_bytes()
 
 
 def test_a_disk_that_others_filled_to_the_last_byte_is_told_by_the_api_and_later_in_the_job(
@@ -156,6 +160,29 @@ def test_a_target_disk_that_is_too_small_is_told_before_anything_is_copied(
     (plane.data / "ballast").unlink()
     migration.start_job(job)
     plane.until_state(job, JobState.FINISHED)
+
+
+def test_why_writes_are_not_tracked_is_told_of_the_source_and_in_the_job(
+    plane: ControlPlane, disks: LoopDisks, tmp_path: Path
+) -> None:
+    disk = disks.make(64 * MIB, "ext4")
+    prefix = (sys.executable, without_bpf.__file__)
+    with closing(Agent(tmp_path / "agent", disk.path, prefix=prefix)) as agent:
+        agent.register(plane.endpoint, plane.data / "keys/ca.crt", code(plane, days=1))
+        agent.start()
+        migration = Migration(plane.data / "first-access-key.json")
+        source = migration.wait_for_source()
+        with closing(datafolder.open_store(plane.data)) as store:
+            known = store.servers.get(source).inventory
+        assert known.kernel_level == KernelLevel.BLOCKS
+        assert "bpf: Operation not permitted" in known.untracked
+        job = migration.create_job(source, {})
+        migration.start_job(job)
+        plane.until_state(job, JobState.FINISHED)
+    told = migration.describe(job)
+    (partition,) = jobview.status_info(told)["copy"]["partitions"]
+    assert f"writes are not tracked: {known.untracked}" in partition["reason"]
+    assert partition["reason"] in jobview.copied(told)["partitions"]
 
 
 def fill(file: Path, leave: int) -> None:

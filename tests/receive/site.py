@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rehost.block import replica
+from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.receive.ticket import Ticket, TicketVolume, sign
@@ -30,10 +31,20 @@ KEY = bytes(range(32))
 
 
 class Site:
-    """Where one replica `job` is received; its receiver is a process of its own."""
+    """Where one replica `job` is received; its receiver is a process of its own.
 
-    def __init__(self, data: Path, shapes: Sequence[VolumeShape]) -> None:
+    It listens at `address`; `prefix` is a command that runs it.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        shapes: Sequence[VolumeShape],
+        address: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.data = data
+        self.address, self._prefix = address, prefix
         self.shapes = tuple(shapes)
         self.folder = data / "replicas" / "job"
         self.process: subprocess.Popen[str] | None = None
@@ -49,12 +60,11 @@ class Site:
         until = int(time.time() + 3600 if expires is None else expires)
         return sign(Ticket("job", "r-1", generation, volumes, True, until), key)
 
-    def start(self, *before: str, listen: str = "127.0.0.1:0") -> None:
-        """`before`: what the receiver's command line begins with, to run it in a network namespace."""
+    def start(self) -> None:
         code = "import sys; from pathlib import Path; from rehost.receive.main import main; "
-        code += "main(Path(sys.argv[1]), sys.argv[2])"
+        code += f"main(Path(sys.argv[1]), '{self.address}:0')"
         self.process = subprocess.Popen(
-            [*before, sys.executable, "-c", code, str(self.data), listen], stdout=subprocess.PIPE, text=True
+            [*self._prefix, sys.executable, "-c", code, str(self.data)], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         self.port = json.loads(self.process.stdout.readline())["port"]
@@ -71,7 +81,7 @@ class Site:
 
     def channel(self) -> Channel:
         context = client_context((self.data / "keys" / "server.crt").read_text())
-        return Channel(connect("127.0.0.1", self.port, context, 10), m.Role.AGENT)
+        return Channel(connect(self.address, self.port, context, 10), m.Role.AGENT)
 
     @contextmanager
     def sender(self, ticket: str | None = None, stream: int = 0) -> "Iterator[Sender]":
@@ -82,7 +92,7 @@ class Site:
             channel.close()
 
     def content(self, volume: int) -> bytes:
-        return self.shapes[volume].data_path(self.folder).read_bytes()
+        return chain(self.folder)[0].data(self.shapes[volume].volume).read_bytes()
 
     def log(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.data / "logs" / "receiver.log").read_text().splitlines()]

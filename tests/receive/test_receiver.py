@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rehost.block.layer import chain
 from rehost.block.replica import open_replica
 from rehost.block.room import room_at
 from rehost.block.volume import VolumeShape
@@ -79,7 +80,7 @@ def test_a_transfer_arrives_whole(site: Site, level: int) -> None:
         assert (sender.channel.bytes_sent < 22 * CHUNK) == (level == 1)
     assert site.content(0) == half
     assert site.content(1) == bytes(3 * CHUNK) + DATA[-512:]
-    assert site.shapes[1].data_path(site.folder).stat().st_blocks * 512 < CHUNK
+    assert chain(site.folder)[0].data(1).stat().st_blocks * 512 < CHUNK
 
 
 def test_several_streams_write_one_replica(site: Site) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rehost.block.replica import Replica, create, open_replica
+from rehost.block.replica import create
 from rehost.block.volume import VolumeShape
+from rehost.block.writer import ReplicaWriter, open_writer
 from rehost.core import digest
 from rehost.core.errors import (
     DigestMismatchError,
@@ -29,9 +30,9 @@ SHAPES = (VolumeShape(0, 8 * CHUNK, CHUNK), VolumeShape(1, 2 * CHUNK + 512, CHUN
 
 
 @pytest.fixture
-def replica(tmp_path: Path) -> Iterator[Replica]:
+def replica(tmp_path: Path) -> Iterator[ReplicaWriter]:
     create(tmp_path / "job", SHAPES)
-    with open_replica(tmp_path / "job") as opened:
+    with open_writer(tmp_path / "job") as opened:
         opened.raise_generation(1)
         yield opened
 
@@ -44,7 +45,7 @@ def ticket(generation: int = 1, checksum: bool = True, shapes: tuple[VolumeShape
 class Talk:
     """A session that was let in, and the numbers of its frames."""
 
-    def __init__(self, replica: Replica, leave: Ticket) -> None:
+    def __init__(self, replica: ReplicaWriter, leave: Ticket) -> None:
         self.session = Session(lambda _: Admission(leave, replica))
         (self.welcome,) = self.session.handle(m.Hello(1, "t", 0), 0.0)
         self._seq = itertools.count(1)
@@ -60,7 +61,7 @@ class Talk:
         return self.session.handle(m.Zero(next(self._seq), volume, first, count), now)
 
 
-def test_the_welcome_says_what_there_is(replica: Replica) -> None:
+def test_the_welcome_says_what_there_is(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     states = (m.VolumeState(0, 8 * CHUNK, CHUNK, True), m.VolumeState(1, 2 * CHUNK + 512, CHUNK, True))
     assert talk.welcome == m.Welcome(1, WINDOW, states)
@@ -69,7 +70,7 @@ def test_the_welcome_says_what_there_is(replica: Replica) -> None:
     assert [v.fresh for v in Talk(replica, ticket()).welcome.volumes] == [True, False]
 
 
-def test_a_newer_agent_gets_the_version_that_both_know(replica: Replica) -> None:
+def test_a_newer_agent_gets_the_version_that_both_know(replica: ReplicaWriter) -> None:
     session = Session(lambda _: Admission(ticket(), replica))
     (welcome,) = session.handle(m.Hello(7, "t", 0), 0.0)
     assert isinstance(welcome, m.Welcome)
@@ -78,7 +79,7 @@ def test_a_newer_agent_gets_the_version_that_both_know(replica: Replica) -> None
         Session(lambda _: Admission(ticket(), replica)).handle(m.Hello(0, "t", 0), 0.0)
 
 
-def test_nothing_is_acknowledged_before_it_is_durable(replica: Replica) -> None:
+def test_nothing_is_acknowledged_before_it_is_durable(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     content = os.urandom(CHUNK)
     assert talk.data(0, 2, content) == []
@@ -90,17 +91,17 @@ def test_nothing_is_acknowledged_before_it_is_durable(replica: Replica) -> None:
     assert talk.session.commit() == []
 
 
-def test_lent_payloads_are_copied(replica: Replica) -> None:
+def test_lent_payloads_are_copied(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     lent = bytearray(b"a" * CHUNK)
     talk.data(0, 0, b"a" * CHUNK, payload=memoryview(lent))
     lent[:] = b"b" * CHUNK
     talk.data(0, 1, b"b" * CHUNK, payload=memoryview(lent))
     talk.session.commit()
-    assert (replica.path / "disk-0.raw").read_bytes()[: 2 * CHUNK] == b"a" * CHUNK + b"b" * CHUNK
+    assert replica.layer.data(0).read_bytes()[: 2 * CHUNK] == b"a" * CHUNK + b"b" * CHUNK
 
 
-def test_a_batch_is_due_when_it_is_old(replica: Replica) -> None:
+def test_a_batch_is_due_when_it_is_old(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     assert not talk.session.due(1000.0)
     talk.data(0, 0, b"a" * CHUNK, now=5.0)
@@ -114,7 +115,7 @@ def test_a_batch_is_due_when_it_is_old(replica: Replica) -> None:
 def lone_volume(folder: Path, chunk: int, chunks: int) -> tuple[VolumeShape, ...]:
     shapes = (VolumeShape(0, chunk * chunks, chunk),)
     create(folder, shapes)
-    with open_replica(folder) as replica:
+    with open_writer(folder) as replica:
         replica.raise_generation(1)
     return shapes
 
@@ -122,7 +123,7 @@ def lone_volume(folder: Path, chunk: int, chunks: int) -> tuple[VolumeShape, ...
 def test_memory_is_bounded_a_full_batch_is_committed_at_once(tmp_path: Path) -> None:
     chunk = 1 << 20
     shapes = lone_volume(tmp_path / "job", chunk, 20)
-    with open_replica(tmp_path / "job") as replica:
+    with open_writer(tmp_path / "job") as replica:
         talk = Talk(replica, ticket(shapes=shapes))
         answers = [talk.data(0, number, bytes([number]) * chunk) for number in range(FULL // chunk + 2)]
         assert answers == [[]] * (FULL // chunk - 1) + [[m.Ack(FULL // chunk)], [], []]
@@ -132,28 +133,28 @@ def test_memory_is_bounded_a_full_batch_is_committed_at_once(tmp_path: Path) -> 
 def test_zeroes_count_by_their_journal(tmp_path: Path) -> None:
     """Else a batch of zeroes alone, a few bytes each, could stand for a whole disk."""
     shapes = lone_volume(tmp_path / "job", 512, m.MAX_COUNT * 9)
-    with open_replica(tmp_path / "job") as replica:
+    with open_writer(tmp_path / "job") as replica:
         talk = Talk(replica, ticket(shapes=shapes))
         answers = [talk.zero(0, number * m.MAX_COUNT, m.MAX_COUNT) for number in range(9)]
         assert answers == [[]] * 7 + [[m.Ack(8)], []]
 
 
-def test_digests_tell_what_is_durable_including_what_came_before_the_question(replica: Replica) -> None:
+def test_digests_tell_what_is_durable_including_what_came_before_the_question(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     talk.data(0, 1, b"x" * CHUNK)
     answers = talk.session.handle(m.DigestsRequest(0, 0, 3), 0.0)
     assert answers == [m.Ack(1), m.Digests(0, 0, digest.ABSENT + digest.of(b"x" * CHUNK) + digest.ABSENT)]
 
 
-def test_a_wrong_digest_is_refused_before_the_write(replica: Replica) -> None:
+def test_a_wrong_digest_is_refused_before_the_write(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     with pytest.raises(DigestMismatchError, match="chunk 3 of volume 0"):
         talk.data(0, 3, b"x" * CHUNK, digest=digest.of(b"y"))
     assert talk.session.commit() == []
-    assert (replica.path / "disk-0.raw").read_bytes() == bytes(8 * CHUNK)
+    assert replica.layer.data(0).read_bytes() == bytes(8 * CHUNK)
 
 
-def test_without_checksum_the_digest_is_taken_on_trust(replica: Replica) -> None:
+def test_without_checksum_the_digest_is_taken_on_trust(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket(checksum=False))
     talk.data(0, 3, b"x" * CHUNK, digest=digest.of(b"y"))
     talk.session.commit()
@@ -165,7 +166,7 @@ def test_without_checksum_the_digest_is_taken_on_trust(replica: Replica) -> None
     [(2, 0, CHUNK), (0, 8, CHUNK), (0, 0, CHUNK - 1), (1, 2, CHUNK), (1, 3, 512)],
 )
 def test_a_chunk_that_is_not_of_the_volume_is_refused(
-    replica: Replica, volume: int, chunk: int, length: int
+    replica: ReplicaWriter, volume: int, chunk: int, length: int
 ) -> None:
     with pytest.raises(InvalidValueError):
         Talk(replica, ticket()).data(volume, chunk, bytes(length))
@@ -173,7 +174,7 @@ def test_a_chunk_that_is_not_of_the_volume_is_refused(
 
 @pytest.mark.parametrize(("volume", "first", "count"), [(2, 0, 1), (0, 8, 1), (0, 0, 9), (1, 2, 2)])
 def test_ranges_that_are_not_of_the_volume_are_refused(
-    replica: Replica, volume: int, first: int, count: int
+    replica: ReplicaWriter, volume: int, first: int, count: int
 ) -> None:
     with pytest.raises(InvalidValueError):
         Talk(replica, ticket()).zero(volume, first, count)
@@ -181,7 +182,7 @@ def test_ranges_that_are_not_of_the_volume_are_refused(
         Talk(replica, ticket()).session.handle(m.DigestsRequest(volume, first, count), 0.0)
 
 
-def test_complete_needs_every_chunk_and_answers_with_the_roots(replica: Replica) -> None:
+def test_complete_needs_every_chunk_and_answers_with_the_roots(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     talk.zero(0, 0, 8)
     talk.session.commit()
@@ -199,7 +200,7 @@ def test_complete_needs_every_chunk_and_answers_with_the_roots(replica: Replica)
     assert talk.session.done
 
 
-def test_a_raised_generation_stops_a_writer_at_its_next_batch(replica: Replica) -> None:
+def test_a_raised_generation_stops_a_writer_at_its_next_batch(replica: ReplicaWriter) -> None:
     talk = Talk(replica, ticket())
     talk.data(0, 0, b"old!" * (CHUNK // 4))
     replica.raise_generation(2)
@@ -211,13 +212,15 @@ def test_a_raised_generation_stops_a_writer_at_its_next_batch(replica: Replica) 
 
 
 @pytest.mark.parametrize("leave", [ticket(generation=0), ticket(generation=2)])
-def test_a_ticket_of_another_generation_is_stale_at_once(replica: Replica, leave: Ticket) -> None:
+def test_a_ticket_of_another_generation_is_stale_at_once(replica: ReplicaWriter, leave: Ticket) -> None:
     with pytest.raises(TicketStaleError):
         Talk(replica, leave)
 
 
 @pytest.mark.parametrize("shapes", [SHAPES[:1], SHAPES[::-1], (SHAPES[0], VolumeShape(1, 512, CHUNK))])
-def test_a_ticket_for_other_volumes_is_refused(replica: Replica, shapes: tuple[VolumeShape, ...]) -> None:
+def test_a_ticket_for_other_volumes_is_refused(
+    replica: ReplicaWriter, shapes: tuple[VolumeShape, ...]
+) -> None:
     with pytest.raises(TicketError, match="other volumes"):
         Talk(replica, ticket(shapes=shapes))
 

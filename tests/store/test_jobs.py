@@ -218,7 +218,7 @@ def test_after_a_run_that_ended_comes_another_one(store: Store, register) -> Non
     waiting = store.jobs.get(job)
     assert (waiting.state, waiting.progress, waiting.ended is None) == (JobState.WAITING, 100.0, False)
     second = store.runs.begin(job, Event.START, RunType.SCHEDULE, "rehost")
-    assert (second.number, second.generation, second.type) == (2, 1, RunType.SCHEDULE)
+    assert (second.number, second.generation, second.type) == (2, 2, RunType.SCHEDULE)
     assert [r.number for r in store.runs.of_jobs([job])[job]] == [1, 2]
 
 

@@ -69,8 +69,9 @@ def test_both_devices_of_a_btrfs_lead_to_it(disks: LoopDisks) -> None:
         os.close(open_on(system))
 
 
-def test_what_is_mounted_over_is_not_mistaken_for_it(disks: LoopDisks) -> None:
-    below, above = disks.make(64 * MIB, "ext4"), disks.make(64 * MIB, "ext4", mounted=False)
+@pytest.mark.parametrize(("kind", "size"), [("ext4", 64 * MIB), ("btrfs", 128 * MIB)])
+def test_what_is_mounted_over_is_not_mistaken_for_it(disks: LoopDisks, kind: str, size: int) -> None:
+    below, above = disks.make(size, kind), disks.make(size, kind, mounted=False)
     (system,) = mounted_on([os.stat(below.path).st_rdev])
     assert below.mount is not None
     run("mount", above.path, below.mount)

@@ -8,6 +8,8 @@ import pytest
 from rehost.core.errors import TrackingError
 from rehost.core.extent import Extent
 from rehost.track import ladder, pins
+from rehost.track.bookmark import Bookmark
+from rehost.track.suspects import Suspicion
 from rehost.track.tracked import Tracked
 from rehost.track.tracker import Tracker
 from tests.loopdisks import LoopDisk, LoopDisks, run
@@ -81,7 +83,71 @@ def test_one_doubt_costs_one_comparison(
     assert found.reason == "compared by digest; writes were tracked, but the kernel counted more"
     write(disk, 9 * MIB)
     suspects.complete(disk.number)
-    assert suspects.begin(disk.number).extents == (chunk(9 * MIB),)
+    found = suspects.begin(disk.number)
+    assert found.extents == (chunk(9 * MIB),)
+    assert found.reason.endswith("; a pass before compared by digest: the kernel counted more")
+
+
+def test_a_doubt_stays_until_a_pass_that_covers_it_is_complete(
+    suspects: Tracked, disk: LoopDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects.begin(disk.number)
+    suspects.complete(disk.number)
+    with monkeypatch.context() as context:
+        context.setattr(Tracker, "_uncounted", lambda tracker: "the kernel counted more")
+        write(disk, 5 * MIB)
+        assert suspects.begin(disk.number).extents is None
+    assert suspects.begin(disk.number).extents is None  # the pass before broke off
+    suspects.complete(disk.number)
+    assert suspects.begin(disk.number).extents == ()
+
+
+def later(disk: LoopDisk, bookmark: Bookmark) -> tuple[str, Suspicion]:
+    """What another run, or another process, makes of a bookmark."""
+    suspects = Tracked()
+    try:
+        return suspects.resume(disk.number, bookmark), suspects.begin(disk.number)
+    finally:
+        suspects.leave()
+
+
+def bookmarked(suspects: Tracked, disk: LoopDisk) -> Bookmark:
+    """A complete pass, and a write in it."""
+    suspects.begin(disk.number)
+    write(disk, 5 * MIB)
+    suspects.complete(disk.number)
+    found = suspects.bookmark(disk.number)
+    assert found is not None
+    return found
+
+
+def test_a_later_run_resumes_from_a_bookmark(suspects: Tracked, disk: LoopDisk) -> None:
+    bookmark = bookmarked(suspects, disk)
+    suspects.leave()
+    write(disk, 9 * MIB)  # while nobody looks
+    for _ in range(2):  # a run that does not come to its end changes nothing
+        why, found = later(disk, bookmark)
+        assert why == ""
+        assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
+    ladder.forget(disk.number)
+    why, found = later(disk, bookmark)
+    assert why == "tracking was lost since the run before"
+    assert found.extents is None
+    ladder.forget(disk.number)
+
+
+def test_a_doubt_voids_the_bookmarks_before_it(
+    suspects: Tracked, disk: LoopDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bookmark = bookmarked(suspects, disk)
+    suspects.leave()
+    with monkeypatch.context() as context:
+        context.setattr(Tracker, "_uncounted", lambda tracker: "the kernel counted more")
+        assert later(disk, bookmark)[1].extents is None
+    why, found = later(disk, bookmark)
+    assert why == "not every write since the run before was seen"
+    assert found.extents is None
+    ladder.forget(disk.number)
 
 
 def test_a_disk_that_is_another_one_is_not_tracked_any_more(

@@ -2,48 +2,77 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from rehost.core.bandwidth import Window, limit_at
+
 _BURST = 0.25  # seconds' worth of bytes that may go at once after a pause
+_KILOBYTE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    rate: float  # bytes a second
-    level: float  # bytes that may go now; negative: a debt that time pays
-    at: float  # seconds, when the level was that
+    """Counts bytes from the beginning: those given out, and those that time has paid for.
 
-    @property
-    def most(self) -> float:
-        return self.rate * _BURST
+    Whoever takes bytes out has to wait until all bytes before them are paid, at whatever rate that is by
+    then: so a limit that changes holds for what waits already.
+    """
+
+    taken: float = 0.0
+    paid: float = 0.0
+    at: float = 0.0  # seconds, when that was paid
+
+    def paid_by(self, now: float, rate: float) -> "Bucket":
+        """At `rate` bytes a second since `at`; not more than a burst ahead of what is taken."""
+        paid = min(self.paid + (now - self.at) * rate, self.taken + rate * _BURST)
+        return replace(self, paid=max(paid, self.paid), at=now)
+
+    def take(self, amount: int) -> "Bucket":
+        return replace(self, taken=self.taken + amount)
+
+    def wait(self, before: float, rate: float) -> float:
+        """Seconds until all bytes before these are paid."""
+        return max(0.0, (before - self.paid) / rate)
 
 
-def take(bucket: Bucket, amount: int, now: float) -> tuple[Bucket, float]:
-    """Take bytes out; the seconds to wait before they may go."""
-    level = min(bucket.most, bucket.level + (now - bucket.at) * bucket.rate)
-    wait = max(0.0, -level / bucket.rate)
-    return replace(bucket, level=level - amount, at=now), wait
+def minute_of_day() -> int:
+    """In local time."""
+    now = time.localtime()
+    return now.tm_hour * 60 + now.tm_min
 
 
 class Limit:
     """The bandwidth limit of a run, shared by its streams; 0 KB/s is no limit."""
 
-    def __init__(self, kilobytes: int) -> None:
-        rate = kilobytes * 1024.0
-        self._bucket = Bucket(rate, 0.0, time.monotonic()) if rate else None
+    def __init__(
+        self, kilobytes: int, windows: Sequence[Window] = (), minute: Callable[[], int] = minute_of_day
+    ) -> None:
+        """`kilobytes` outside the windows; `minute` tells the minute of the day."""
+        self._otherwise, self._windows, self._minute = kilobytes, tuple(windows), minute
+        self._bucket = Bucket(at=time.monotonic())
         self._lock = threading.Lock()
         self.lifted = False  # inside a freeze bytes go at once, and the time after it pays for them
 
-    @property
-    def rate(self) -> float | None:
-        """Bytes a second; None: no limit."""
-        return self._bucket.rate if self._bucket else None
-
     def reserve(self, amount: int) -> float:
-        """Take bytes out; the monotonic time at which they may go."""
-        now = time.monotonic()
-        if self._bucket is None:
-            return now
+        """Take bytes out; how many were taken before them, for `wait`."""
         with self._lock:
-            self._bucket, wait = take(self._bucket, amount, now)
-        return now if self.lifted else now + wait
+            before = self._bucket.taken
+            self._bucket = self._bucket.take(amount)
+            return before
+
+    def wait(self, before: float) -> float:
+        """The seconds to wait, as things are now, before reserved bytes may go."""
+        rate = self.rate
+        with self._lock:
+            if not rate:
+                self._bucket = Bucket(self._bucket.taken, self._bucket.taken, time.monotonic())
+                return 0.0
+            self._bucket = self._bucket.paid_by(time.monotonic(), rate)
+            return 0.0 if self.lifted else self._bucket.wait(before, rate)
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second now; 0: no limit."""
+        minute = self._minute() if self._windows else 0
+        return float(limit_at(self._windows, self._otherwise, minute) * _KILOBYTE)

@@ -14,12 +14,14 @@ from pathlib import Path
 import msgspec
 
 from rehost import __version__
-from rehost.agent import identity, installation, inventory, logs
+from rehost.agent import config, disks, hooks, identity, installation, inventory, logs
 from rehost.agent.control import ControlClient, persist
+from rehost.agent.host import Host
 from rehost.agent.installation import Places
 from rehost.core.agentapi import Assignment, Progress, Register, RunReport
 from rehost.core.errors import ControlPlaneError, InvalidValueError, RehostError
 from rehost.core.server import Inventory, device_name
+from rehost.core.units import bytes_text
 from rehost.wire import tls
 
 REGISTER_PATIENCE = 60.0  # seconds: a control plane that just starts is waited for
@@ -40,28 +42,19 @@ def inventory_text(found: Inventory) -> str:
     """For people: one line for the server, one for each card, disk and partition."""
     lines = [
         f"{found.hostname}: {found.platform} {found.platform_version}, Linux {found.kernel}, "
-        f"{found.architecture}, {found.boot_mode} boot, {found.cores} cores, {_size(found.memory)}"
+        f"{found.architecture}, {found.boot_mode} boot, {found.cores} cores, {bytes_text(found.memory)}"
     ]
     lines += [f"  {card.name}  {card.mac}  {' '.join(card.addresses)}" for card in found.interfaces]
     for disk in found.disks:
         role = "system disk" if disk.index == 0 else f"data disk {disk.index}"
-        lines.append(f"{disk.path}  {_size(disk.size)}  {disk.table or 'no partition table'}  ({role})")
+        lines.append(f"{disk.path}  {bytes_text(disk.size)}  {disk.table or 'no partition table'}  ({role})")
         for part in disk.partitions:
-            used = "" if part.used is None else f", {_size(part.used)} used"
+            used = "" if part.used is None else f", {bytes_text(part.used)} used"
             lines.append(
                 f"  {device_name(disk, part)}  {part.path}  {part.filesystem or 'unknown'}  "
-                f"{_size(part.size)}{used}  {part.mount}".rstrip()
+                f"{bytes_text(part.size)}{used}  {part.mount}".rstrip()
             )
     return "\n".join(lines) + "\n"
-
-
-def _size(size: int) -> str:
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.4g} {unit}"
-        number /= 1024
-    return f"{number:.4g} TiB"
 
 
 def register(arguments: argparse.Namespace) -> int:
@@ -151,9 +144,10 @@ def status(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
-    from rehost.agent.run import carry_out  # late: only this command needs all of it
+    from rehost.agent.run import Settings, carry_out  # late: only this command needs all of it
     from rehost.agent.service import Service
 
+    debt = arguments.state / hooks.DEBT
     own = identity.registered(arguments.state)
     context = tls.client_context(own.ca)
 
@@ -163,13 +157,21 @@ def run(arguments: argparse.Namespace) -> int:
     def copy(
         assignment: Assignment, progress: Callable[[Progress], None], stop: threading.Event
     ) -> RunReport:
-        return carry_out(assignment, collect(), context, progress, stop)
+        allowed = config.load()
+        settings = Settings(
+            state=arguments.state,
+            config=allowed,
+            hooks=hooks.Place(hooks.FOLDER, debt, allowed.hook_timeout, allowed.hooks_timeout),
+            present=lambda: disks.present(Host(), arguments.disk),
+        )
+        return carry_out(assignment, collect(), context, progress, stop, settings)
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
         signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
     with logs.to_standard_error():
+        hooks.settle(debt)  # an agent before this one was killed around a freeze
         Service(own, arguments.state, collect, copy).run(stop)
     return 0
 

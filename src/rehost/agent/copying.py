@@ -1,10 +1,12 @@
 """One round over all disks of a run: what has to be looked at, the walk, and what is known afterwards."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
 from rehost.agent.sources import Source, Sources
 from rehost.agent.spans import View
@@ -13,11 +15,15 @@ from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import Pass, Round
 from rehost.core import digest
 from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extent, differing, merge
+from rehost.core.extent import Extents, differing, total, union
+from rehost.core.extents import MOST
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
 from rehost.track.used import DiskUse
+from rehost.wire.messages import Welcome
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,11 @@ class Look:
     passes: tuple[Pass, ...]  # in the order of the sources
     uses: Mapping[int, DiskUse]  # by volume
     suspicions: Mapping[int, Suspicion]
+
+    @property
+    def partial(self) -> bool:
+        """Of every disk it is known what may differ."""
+        return all(walked.view.suspects is not None for walked in self.passes)
 
     @property
     def totals(self) -> dict[int, int]:
@@ -46,32 +57,57 @@ class Copy:
         self._suspects = suspects
         self._fresh: frozenset[int] = frozenset()  # volumes of which the replica has nothing yet
 
-    def connect(self) -> None:
+    def connect(self) -> Welcome:
         """Connect, and learn which volumes are empty; only the first round may rely on that."""
         welcome = self.streams.connect()
         self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
+        return welcome
+
+    def build_on(self, checkpoint: Checkpoint) -> None:
+        """Begin where an earlier run ended, with every disk of which it is known what was written since."""
+        for source, volume in zip(self.sources, checkpoint.volumes, strict=True):
+            if volume.volume.volume in self._fresh:
+                source.basis = "the replica is empty"
+            elif volume.bookmark is None:
+                source.basis = "writes were not tracked after the run before"
+            else:
+                source.basis = self._suspects.resume(source.number, volume.bookmark)
+            if not source.basis:
+                source.nodes, source.use = volume.known_nodes(), volume.known_use()
+
+    def checkpoint(self, job: str, roots: Sequence[str]) -> Checkpoint:
+        """Where this run ended, once both sides agree on the roots."""
+        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)))
 
     def round(self, kind: RoundKind, number: int) -> RoundReport:
-        """A round while the server works."""
+        """A round while the server works. A baseline that has to look at parts only is a delta."""
         self.sources.check()
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
             sync(systems)
             self.sources.flush()
             look = self.look(systems)
+        if kind is RoundKind.BASELINE:
+            kind = RoundKind.DELTA if look.partial else kind
+            self._note_basis(look)
         self.tally.begin(kind, number, look.totals)
         self.walk(look.passes)
         self.streams.drain()
         self.keep(look)
-        return report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
+        report = report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
+        backlog, untracked = self._left()
+        return replace(report, backlog=backlog, untracked=untracked)
 
-    def look(self, systems: Mapping[FileSystem, int]) -> Look:
-        """What may differ now. The marks of write tracking come before the maps, and these before reads."""
+    def look(self, systems: Mapping[FileSystem, int], *, retry: bool = True) -> Look:
+        """What may differ now. The marks of write tracking come before the maps, and these before reads.
+
+        `retry`: and what could not be read when it was read last.
+        """
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
         with self._explained():
             uses = self.sources.use(systems)
         passes = tuple(
-            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume])
+            self._pass(source, uses[source.volume.volume], suspicions[source.volume.volume], retry)
             for source in self.sources
         )
         self._fresh = frozenset()
@@ -92,6 +128,28 @@ class Copy:
         for source in self.sources:
             source.use = None
 
+    def pending(self, volume: int) -> int | None:
+        """Bytes of a disk that were written since the round began; None: nobody knows. From any thread."""
+        return self._suspects.pending(self._source(volume).number)
+
+    def unreadable(self, volume: int) -> int:
+        """Bytes that a disk does not give. From any thread."""
+        return total(self._source(volume).device.unreadable)
+
+    def _source(self, volume: int) -> Source:
+        return next(source for source in self.sources if source.volume.volume == volume)
+
+    def _left(self) -> tuple[int, int]:
+        """Bytes written since the round began, and the used bytes of disks of which nobody knows."""
+        backlog = untracked = 0
+        for source in self.sources:
+            written = self._suspects.pending(source.number)
+            if written is not None:
+                backlog += written
+            elif source.use is not None:
+                untracked += total(source.use.used)
+        return backlog, untracked
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -99,9 +157,22 @@ class Copy:
         except SourceReadError as error:
             raise self.sources.explain(error) from error
 
-    def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion) -> Pass:
+    def _note_basis(self, look: Look) -> None:
+        for source in self.sources:
+            reason = look.suspicions[source.volume.volume].reason
+            source.basis = f"{source.basis}: {reason}" if source.basis else reason
+            log.info("%s: %s", source.volume.disk_path, source.basis)
+
+    def _volume_checkpoint(self, source: Source) -> VolumeCheckpoint:
+        assert source.use is not None, "a pass was kept"
+        bookmark = self._suspects.bookmark(source.number)
+        return volume_checkpoint(source.volume, source.number, bookmark, source.use, source.nodes)
+
+    def _pass(self, source: Source, use: DiskUse, suspicion: Suspicion, retry: bool) -> Pass:
         volume = source.volume
         suspects = _suspects(suspicion, source.use, use)
+        if suspects is not None and retry:
+            suspects = union([suspects, source.device.unreadable], MOST)
         view = View(volume, use.used, suspects, fresh=volume.volume in self._fresh)
         return Pass(view, source.device, list(source.nodes))
 
@@ -115,13 +186,19 @@ def report_of(
     kind: RoundKind, number: int, before: DiskTally, after: DiskTally, seconds: float
 ) -> RoundReport:
     return RoundReport(
-        kind, number, after.read - before.read, after.changed, after.sent - before.sent, seconds
+        kind,
+        number,
+        after.read - before.read,
+        after.changed,
+        after.sent - before.sent,
+        seconds,
+        after.reading - before.reading,
     )
 
 
-def _suspects(suspicion: Suspicion, before: DiskUse | None, now: DiskUse) -> list[Extent] | None:
+def _suspects(suspicion: Suspicion, before: DiskUse | None, now: DiskUse) -> Extents | None:
     """What was written, and where use changed without a write: a freed block has to become zero, and one that
     was reserved and never written has to become what it is."""
     if suspicion.extents is None or before is None:
         return None
-    return merge([*suspicion.extents, *differing(before.used, now.used)])
+    return union([suspicion.extents, differing(before.used, now.used)], MOST)

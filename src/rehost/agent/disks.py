@@ -19,12 +19,21 @@ def collect(host: Host, wanted: Sequence[str] = ()) -> tuple[Disk, ...]:
     `wanted` names devices (/dev/sdb) that are to be taken instead, whatever they are, in the order given.
     NotFoundError for a name that is no disk, SourceReadError for a disk that cannot be read.
     """
-    devices = sysfs.block_devices(host.path("/sys"))
-    mounts = proc.mounts(host.text("/proc/self/mountinfo"))
-    chosen = _named(devices, wanted) if wanted else _own(devices, mounts)
+    chosen, mounts = _chosen(host, wanted)
     if not chosen:
         raise NotFoundError("this server has no disk", "name the disks to migrate with --disk /dev/NAME")
     return tuple(_disk(host, index, device, mounts) for index, device in enumerate(chosen))
+
+
+def present(host: Host, wanted: Sequence[str] = ()) -> frozenset[str]:
+    """The paths of the disks that `collect` would tell of, without a look at what is on them."""
+    return frozenset(device.path for device in _chosen(host, wanted)[0])
+
+
+def _chosen(host: Host, wanted: Sequence[str]) -> tuple[list[BlockDevice], list[proc.Mount]]:
+    devices = sysfs.block_devices(host.path("/sys"))
+    mounts = proc.mounts(host.text("/proc/self/mountinfo"))
+    return (_named(devices, wanted) if wanted else _own(devices, mounts)), mounts
 
 
 def _named(devices: dict[str, BlockDevice], wanted: Sequence[str]) -> list[BlockDevice]:

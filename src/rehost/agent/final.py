@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rehost.agent.copying import Copy, Look, report_of, roots_of
+from rehost.agent.hooks import Hooks
 from rehost.core.agentapi import Phase
-from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError
+from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError, ReplicaIncompleteError
 from rehost.core.extent import Extent, merge
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.freeze import LAUNCHER, Freezer
 from rehost.track.mounts import FileSystem, sync
 
 _SETTLING = 5  # more passes over what cannot freeze, until two of them agree
-_RAISE = "raise the job's freeze deadline, or move load away from the source for the last round"
 
 
 def _nothing() -> None:
@@ -23,6 +23,7 @@ def _nothing() -> None:
 @dataclass(frozen=True, slots=True)
 class FreezePlan:
     deadline: float  # seconds
+    hooks: Hooks
     attempts: int = 3
     launcher: Sequence[str] = LAUNCHER  # the command that runs the watchdog
     while_frozen: Callable[[], None] = _nothing  # called when all is read, before the thaw; for tests
@@ -52,9 +53,9 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
         copy.sources.check()
         try:
             return _attempt(copy, plan, number)
-        except (FreezeError, DigestMismatchError) as error:
+        except (FreezeError, DigestMismatchError, ReplicaIncompleteError) as error:
             copy.streams.reset()
-            if isinstance(error, DigestMismatchError):
+            if not isinstance(error, FreezeError):
                 copy.distrust()
             if attempt == plan.attempts:
                 what = f"{error.what} (attempt {attempt} of {plan.attempts})"
@@ -62,22 +63,16 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
     raise AssertionError("a plan has at least one attempt")
 
 
-def check_feasible(done: Sequence[RoundReport], deadline: float) -> None:
-    """FreezeError if rounds that were done show that the freeze would end in vain at its deadline."""
-    best = max((past.read / past.seconds for past in done if past.seconds > 0), default=0.0)
-    needed = done[-1].read / best if best else 0.0
-    if needed > 2 * deadline:
-        raise FreezeError(
-            f"the last round has to read {done[-1].read} bytes while everything is frozen, which takes about "
-            f"{needed:.0f} s; the freeze deadline is {deadline:g} s",
-            _RAISE,
-        )
-
-
 def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
     copy.tally.phase = Phase.FREEZING
     began, before = time.monotonic(), copy.tally.whole()
-    with copy.sources.systems() as systems, Freezer(systems, plan.deadline, plan.launcher) as freezer:
+    # On leaving, all is thawed and the watchdog gone before what follows a thaw is run.
+    with (
+        copy.sources.systems() as systems,
+        plan.hooks as hooks,
+        Freezer(systems, plan.deadline, plan.launcher, hooks.afterwards) as freezer,
+    ):
+        hooks.before()
         sync(systems)  # so that the freeze itself has little left to write
         copy.sources.flush()
         look, settled = _frozen(copy, plan, number, systems, freezer)
@@ -99,7 +94,7 @@ def _frozen(
     try:
         freezer.freeze()
         _check_mounts(copy, systems)
-        look = copy.look(systems)
+        look = copy.look(systems, retry=False)  # a failing disk takes seconds for each retry
         _watch(copy, look, freezer.unfreezable)
         copy.tally.begin(RoundKind.FINAL, number, look.totals)
         copy.walk(look.passes)

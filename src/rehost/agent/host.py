@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rehost.agent.parse import netlink
 from rehost.core.errors import SourceReadError
-from rehost.core.server import KernelLevel
 from rehost.track import ladder
 
 Read = Callable[[int, int], bytes]
@@ -40,12 +39,12 @@ def dump_addresses() -> bytes:
 
 
 @functools.cache
-def kernel_level() -> int:
-    """Every kernel that the agent starts on has FIFREEZE and O_DIRECT, so blocks can be copied.
+def why_untracked() -> str:
+    """Why the writes of no disk can be tracked here; empty if they can.
 
     Asked once: it takes a while, and what the kernel allows does not change.
     """
-    return KernelLevel.BLOCKS if ladder.why_not() else KernelLevel.TRACKING
+    return ladder.why_not()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Host:
     uname: os.uname_result = os.uname()  # noqa: RUF009  constant while a kernel runs
     free_bytes: Callable[[str], int | None] = free_bytes
     dump_addresses: Callable[[], bytes] = dump_addresses
-    kernel_level: Callable[[], int] = kernel_level
+    why_untracked: Callable[[], str] = why_untracked
 
     def path(self, absolute: str) -> Path:
         return self.root / absolute.lstrip("/")

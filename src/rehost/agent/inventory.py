@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rehost.agent import disks
 from rehost.agent.host import Host
 from rehost.agent.parse import netlink, proc, sysfs
-from rehost.core.server import BootMode, Interface, Inventory
+from rehost.core.server import BootMode, Interface, Inventory, KernelLevel
 
 
 def collect(wanted: Sequence[str] = (), host: Host | None = None) -> Inventory:
@@ -15,6 +15,7 @@ def collect(wanted: Sequence[str] = (), host: Host | None = None) -> Inventory:
     """
     host = host or Host()
     name, version = proc.platform(proc.os_release(_os_release(host)))
+    untracked = host.why_untracked()
     uefi = host.path("/sys/firmware/efi").is_dir()
     return Inventory(
         hostname=host.uname.nodename,
@@ -26,7 +27,9 @@ def collect(wanted: Sequence[str] = (), host: Host | None = None) -> Inventory:
         memory=proc.meminfo(host.text("/proc/meminfo"))["MemTotal"],
         disks=disks.collect(host, wanted),
         interfaces=interfaces(host),
-        kernel_level=host.kernel_level(),
+        # Every kernel that the agent starts on has FIFREEZE and O_DIRECT, so blocks can be copied.
+        kernel_level=KernelLevel.BLOCKS if untracked else KernelLevel.TRACKING,
+        untracked=untracked,
         platform_version=version,
         machine_id=host.text("/etc/machine-id").strip(),
     )

@@ -1,21 +1,26 @@
 """Carries out an assignment: rounds until the replica equals the source's frozen disks."""
 
+import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rehost.agent import checkpoint
 from rehost.agent.bandwidth import Limit
+from rehost.agent.checkpoint import Checkpoint
+from rehost.agent.config import Config
 from rehost.agent.consistency import consistency_of
 from rehost.agent.copying import Copy
-from rehost.agent.final import Final, FreezePlan, check_feasible, final_round
+from rehost.agent.final import Final, FreezePlan, final_round
 from rehost.agent.gate import Gate
+from rehost.agent.hooks import Hooks, Place
 from rehost.agent.progress import Reporting
-from rehost.agent.sender import Stream
-from rehost.agent.sources import OpenDevice, open_sources
+from rehost.agent.sender import OUTSTANDING, Stream
+from rehost.agent.sources import Doors, OpenDevice, open_sources
 from rehost.agent.streams import Streams
 from rehost.agent.tally import Tally
 from rehost.agent.walk import Walker
@@ -32,7 +37,9 @@ from rehost.wire.messages import MAX_STREAMS, VERSION, Hello
 from rehost.wire.payload import Packer
 from rehost.wire.tls import connect
 
-_LIMITS = RoundLimits()
+log = logging.getLogger(__name__)
+
+_NO_CONFIG = Config()
 _CONNECTING = 15.0  # seconds for one attempt to reach the receiver
 
 
@@ -50,10 +57,13 @@ class Settings:
 
     patience: float = 600.0  # seconds to try to reach the receiver until the run fails
     freeze_attempts: int = 3
-    limits: RoundLimits = _LIMITS
+    config: Config = _NO_CONFIG
+    hooks: Place | None = None
     launcher: tuple[str, ...] = LAUNCHER  # the command that runs `track.watchdog`
     open_device: OpenDevice = _open
+    present: Callable[[], Collection[str]] | None = None  # see `sources.Doors`
     suspects: Callable[[], Suspects] = Tracked
+    state: Path | None = None  # folder in which a checkpoint is kept for the next run; None: nothing is
     while_frozen: Callable[[], None] = _nothing  # for tests: all is read, nothing is thawed
 
 
@@ -72,20 +82,26 @@ def carry_out(
     SourceDiskChangedError, SourceReadError, FreezeError, ConnectionLostError when the receiver stays away,
     TicketError, and whatever the receiver reports. All frozen file systems are thawed in every case.
     """
+    asked = assignment.options
+    options = settings.config.applied(asked)
+    assignment = replace(assignment, options=options)
     tally, gate = Tally(volume.volume for volume in assignment.volumes), Gate(stop)
-    limit = Limit(assignment.options.bandwidth_limit)
+    limit = Limit(options.bandwidth_limit, options.bandwidth_schedule)
     walkers = [
         _walker(assignment, number, context, limit, tally, gate, settings.patience)
-        for number in range(min(max(assignment.options.streams, 1), MAX_STREAMS))
+        for number in range(min(max(options.streams, 1), MAX_STREAMS))
     ]
+    doors = Doors(settings.open_device, settings.present)
     with (
-        open_sources(assignment, inventory, settings.open_device) as sources,
+        open_sources(assignment, inventory, doors, gate.check) as sources,
         Streams(walkers, limit, gate) as streams,
-        Reporting(assignment.run, assignment.generation, tally, progress),
-        closing(settings.suspects()) as suspects,
+        _suspects(settings) as suspects,
     ):
         copy = Copy(sources, streams, suspects, tally, gate)
-        return _Run(assignment, copy, settings).carry_out()
+        with Reporting(assignment.run, assignment.generation, tally, copy, progress):
+            hooks = Hooks(settings.hooks, assignment, gate.check)
+            report = _Run(assignment, copy, settings, hooks).carry_out()
+    return replace(report, limits=tuple(settings.config.said(asked)))
 
 
 @dataclass(slots=True)
@@ -93,26 +109,69 @@ class _Run:
     assignment: Assignment
     copy: Copy
     settings: Settings
+    hooks: Hooks
     started: float = field(default_factory=time.time)
     done: list[RoundReport] = field(default_factory=list)
 
     def carry_out(self) -> RunReport:
-        self.copy.connect()
-        while (kind := next_round(self.done, self.settings.limits)) is not RoundKind.FINAL:
-            assert kind is not None
+        limits = self._limits(self.copy.connect().window)
+        self._build_on_the_last_run()
+        while (step := next_round(self.done, limits)).kind is not RoundKind.FINAL:
             self.copy.tally.phase = Phase.COPYING
-            self.done.append(self.copy.round(kind, len(self.done) + 1))
-        return self._report(self._final())
+            self.done.append(self.copy.round(step.kind, len(self.done) + 1))
+        log.info("run %s: the last round begins: %s", self.assignment.run, step.reason)
+        report = self._report(self._final(), step.reason)
+        if not report.unreadable:  # the next run has to try those sectors again
+            self._save(self.copy.checkpoint(self.assignment.job, report.roots))
+        return report
+
+    def _limits(self, window: int) -> RoundLimits:
+        options = self.assignment.options
+        return RoundLimits(
+            options.freeze_target,
+            options.freeze_deadline,
+            options.most_rounds,
+            options.not_converging,
+            buffered=window * options.streams,
+        )
+
+    def _build_on_the_last_run(self) -> None:
+        job, sources = self.assignment.job, self.copy.sources
+        known = checkpoint.load(self.settings.state) if self.settings.state else None
+        if known is None or known.job != job:
+            known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
+            self._save(known)
+        if why := known.objection(self.assignment):
+            for source in sources:
+                source.basis = why
+        else:
+            self.copy.build_on(known)
+
+    def _save(self, kept: Checkpoint) -> None:
+        if self.settings.state is None:
+            return
+        try:
+            checkpoint.save(self.settings.state, kept)
+        except OSError as error:
+            log.warning(
+                "the checkpoint of run %s cannot be kept in %s (%s): the next run compares digests. Make room"
+                " there.",
+                self.assignment.run,
+                self.settings.state,
+                error.strerror,
+            )
 
     def _final(self) -> Final:
-        deadline = self.assignment.options.freeze_deadline
-        check_feasible(self.done, deadline)
         plan = FreezePlan(
-            deadline, self.settings.freeze_attempts, self.settings.launcher, self.settings.while_frozen
+            self.assignment.options.freeze_deadline,
+            self.hooks,
+            self.settings.freeze_attempts,
+            self.settings.launcher,
+            self.settings.while_frozen,
         )
         return final_round(self.copy, plan, len(self.done) + 1)
 
-    def _report(self, final: Final) -> RunReport:
+    def _report(self, final: Final, reason: str) -> RunReport:
         whole = self.copy.tally.whole()
         return RunReport(
             roots=tuple(root.hex() for root in final.roots),
@@ -125,7 +184,24 @@ class _Run:
             started=self.started,
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
+            basis=tuple(source.basis for source in self.copy.sources),
+            freeze_reason=reason,
+            hooks=tuple(self.hooks.reports),
+            unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),
         )
+
+
+@contextmanager
+def _suspects(settings: Settings) -> Iterator[Suspects]:
+    """As long as there is a checkpoint, what it builds on goes on, however this run ends."""
+    suspects = settings.suspects()
+    try:
+        yield suspects
+    finally:
+        if settings.state is not None and checkpoint.exists(settings.state):
+            suspects.leave()
+        else:
+            suspects.close()
 
 
 def _walker(
@@ -141,5 +217,6 @@ def _walker(
         return connect(assignment.receiver_host, assignment.receiver_port, context, _CONNECTING)
 
     hello = Hello(VERSION, assignment.ticket, number)
-    stream = Stream(hello, dial, limit, tally, gate, patience)
+    share = OUTSTANDING // max(assignment.options.streams, 1)
+    stream = Stream(hello, dial, limit, tally, gate, patience, share)
     return Walker(stream, Packer(assignment.options.compress_level), tally, gate)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rehost.agent import outcome
+from rehost.agent import checkpoint, outcome
 from rehost.agent.control import ControlClient, RefusedError, persist
 from rehost.agent.outcome import Outcome
 from rehost.agent.reporter import Reporter
@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Task:
-    """A run that is being carried out (`assignment`), or whose result is being delivered (`outcome`)."""
+    """A run that is being carried out (`assignment`), one whose result is being delivered, or a checkpoint
+    that is being forgotten (`forgets`)."""
 
-    key: tuple[str, int]
+    key: tuple[str, int] = ("", 0)
     assignment: Assignment | None = None
+    forgets: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
     def goes_on(self, wanted: Assignment | None) -> bool:
@@ -47,11 +49,13 @@ class Runner:
         self._task: _Task | None = None
         self._ending = False
         self._outcome = outcome.load(state)
+        self._keep_of: str | None = None  # the job whose checkpoint stays; None: nobody said yet
+        self._checkpoint_of = _checkpoint_of(state)  # the job; empty: there is none
 
-    def want(self, assignment: Assignment | None) -> None:
-        """The same goes on; anything else stops what runs now."""
+    def want(self, assignment: Assignment | None, keep: str = "") -> None:
+        """The same goes on; anything else stops what runs now. `keep`: see `AssignmentAnswer`."""
         with self._changed:
-            self._wanted = assignment
+            self._wanted, self._keep_of = assignment, keep
             if self._task and not self._task.goes_on(assignment):
                 self._task.stop.set()
             self._changed.notify_all()
@@ -69,8 +73,11 @@ class Runner:
             task = self._next()
             if task is None:
                 return
-            if task.assignment is not None:
+            if task.forgets:
+                self._forget()
+            elif task.assignment is not None:
                 self._perform(task.assignment, task.stop)
+                self._checkpoint_of = _checkpoint_of(self._state)
             elif self._outcome is not None:
                 self._deliver(self._outcome.result, task.stop)
 
@@ -83,12 +90,22 @@ class Runner:
             return self._task
 
     def _due(self) -> _Task | None:
+        if self._checkpoint_of and self._keep_of not in (None, self._checkpoint_of):
+            return _Task(forgets=True)
         last, wanted = self._outcome, self._wanted
         if last and not last.delivered and (wanted is None or _key(wanted) == last.key):
             return _Task(last.key)
         if wanted is None or (last and last.key == _key(wanted)):
             return None
         return _Task(_key(wanted), wanted)
+
+    def _forget(self) -> None:
+        log.info("writes are not tracked any more for the job %s", self._checkpoint_of)
+        try:
+            checkpoint.forget(self._state)
+        except OSError as error:
+            log.warning("the checkpoint in %s cannot be removed: %s", self._state, error.strerror)
+        self._checkpoint_of = ""
 
     def _perform(self, run: Assignment, stop: threading.Event) -> None:
         log.info("run %s (generation %d) starts: %d disks", run.run, run.generation, len(run.volumes))
@@ -140,6 +157,11 @@ class Runner:
                 self._state,
                 error.strerror,
             )
+
+
+def _checkpoint_of(state: Path) -> str:
+    known = checkpoint.load(state)
+    return known.job if known else ""
 
 
 def _key(assignment: Assignment) -> tuple[str, int]:

@@ -22,6 +22,7 @@ from rehost.wire.channel import Channel
 from rehost.wire.connection import State
 
 _TICK = 0.5  # seconds between two looks at the gate
+OUTSTANDING = 32 << 20  # bytes that the streams of a run keep until they are durable; inside a freeze twice
 _OVERHEAD = 128  # more than a frame has besides its payload
 _SILENCE = 120.0  # seconds without a word or a byte taken after which a receiver that owes us counts as lost
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds
@@ -39,7 +40,7 @@ class Item:
     digest: bytes = b""
     encoding: m.Encoding = m.Encoding.RAW
     payload: bytes | None = None  # None: zeroes
-    due: float | None = None  # when the bandwidth limit lets it go
+    place: float | None = None  # in what the bandwidth limit lets go
 
     @property
     def size(self) -> int:
@@ -64,11 +65,13 @@ class Stream:
         tally: Tally,
         gate: Gate,
         patience: float,
+        share: int = OUTSTANDING,
     ) -> None:
-        """`patience`: seconds to try to reach the receiver before it counts as lost for good."""
+        """`patience`: seconds to try to reach the receiver before it counts as lost for good; `share`: bytes
+        of OUTSTANDING that this stream may use, though the receiver's window may be larger."""
         self._hello, self._dial = hello, dial
         self._limit, self._tally, self._gate = limit, tally, gate
-        self._patience = patience
+        self._patience, self._share = patience, share
         self._channel: Channel | None = None
         self._unsent: deque[Item] = deque()
         self._unacked: deque[tuple[int, Item]] = deque()
@@ -136,7 +139,12 @@ class Stream:
 
     @property
     def _allowance(self) -> int:
-        return self.welcome.window if self.strict and self.welcome else 0
+        return min(self.welcome.window, self._share) if self.strict and self.welcome else 0
+
+    def _room(self, channel: Channel) -> int:
+        """Bytes that may still be sent before something is acknowledged."""
+        window = self.welcome.window if self.welcome else 0
+        return channel.connection.window_left - max(0, window - self._share)
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
@@ -181,11 +189,11 @@ class Stream:
             self._asked.append(self._unasked.popleft())
         while self._unsent:
             item = self._unsent[0]
-            if channel.connection.window_left < item.size and self._unacked:
+            if self._room(channel) < item.size and self._unacked:
                 return _TICK
-            if item.due is None:
-                item.due = self._limit.reserve(item.size)
-            if (wait := item.due - time.monotonic()) > 0:
+            if item.place is None:
+                item.place = self._limit.reserve(item.size)
+            if (wait := self._limit.wait(item.place)) > 0:
                 return min(wait, _TICK)
             self._send(channel, item)
         if self._completing and not self._unacked and channel.connection.state is State.OPEN:
@@ -225,7 +233,7 @@ class Stream:
         for _, item in reversed(self._unacked):
             self._unsent.appendleft(item)
             self._backlog += item.size
-            item.due = None
+            item.place = None
         self._unacked.clear()
         self._unasked.extendleft(reversed(self._asked))
         self._asked.clear()

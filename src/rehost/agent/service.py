@@ -71,7 +71,8 @@ class Service:
                 return
             if answer.version != version:
                 version = answer.version
-                runner.want(answer.assignment and at_control_plane(answer.assignment, client.host))
+                assignment = answer.assignment and at_control_plane(answer.assignment, client.host)
+                runner.want(assignment, answer.keep)
 
 
 _TIMEOUTS = {"heartbeat": 15.0, "assignment": 15.0, "result": 15.0, "progress": PROGRESS_TIMEOUT}

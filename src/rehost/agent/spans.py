@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rehost.core.agentapi import AssignmentVolume
-from rehost.core.digest import ABSENT
+from rehost.core.digest import ABSENT, SPAN
 from rehost.core.extent import Extent, align, chunk_count, chunk_extent, chunks_of, intersect, total
-
-SPAN = 256  # chunks; a power of two, so that a span is a whole subtree of the digests' tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from rehost.core.agentapi import Phase
 from rehost.core.round import RoundKind
@@ -17,6 +17,7 @@ class DiskTally:
     read: int = 0
     sent: int = 0
     changed: int = 0
+    reading: float = 0.0  # seconds in reads, of all streams together
 
 
 class Tally:
@@ -36,29 +37,33 @@ class Tally:
             for volume, disk in self._disks.items():
                 disk.total, disk.done, disk.changed = totals.get(volume, 0), 0, 0
 
-    def add(self, volume: int, *, done: int = 0, read: int = 0, sent: int = 0, changed: int = 0) -> None:
+    def add(
+        self,
+        volume: int,
+        *,
+        done: int = 0,
+        read: int = 0,
+        sent: int = 0,
+        changed: int = 0,
+        reading: float = 0.0,
+    ) -> None:
         with self._lock:
             disk = self._disks[volume]
             disk.done += done
             disk.read += read
             disk.sent += sent
             disk.changed += changed
+            disk.reading += reading
 
     def disks(self) -> dict[int, DiskTally]:
         """A copy of all figures."""
         with self._lock:
-            return {
-                volume: DiskTally(disk.total, disk.done, disk.read, disk.sent, disk.changed)
-                for volume, disk in self._disks.items()
-            }
+            return {volume: replace(disk) for volume, disk in self._disks.items()}
 
     def whole(self) -> DiskTally:
         """The sums over all disks."""
         disks = self.disks().values()
-        return DiskTally(
-            sum(disk.total for disk in disks),
-            sum(disk.done for disk in disks),
-            sum(disk.read for disk in disks),
-            sum(disk.sent for disk in disks),
-            sum(disk.changed for disk in disks),
-        )
+        return DiskTally(*(sum(getattr(disk, name) for disk in disks) for name in _FIGURES))
+
+
+_FIGURES = tuple(field.name for field in fields(DiskTally))

@@ -1,13 +1,14 @@
 """One stream's walk over the spans of a round: read, digest, compare with the journal, send what differs."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rehost.agent.gate import Gate
 from rehost.agent.reader import BATCH, ChunkReader
 from rehost.agent.sender import Item, Stream
-from rehost.agent.spans import SPAN, Span, View, neighbours, spans, work_of
+from rehost.agent.spans import Span, View, neighbours, spans, work_of
 from rehost.agent.tally import Tally
 from rehost.block.device import Device
 from rehost.core import digest
@@ -76,7 +77,7 @@ class Walker:
     def _span(self, turn: _Turn) -> None:
         view, span = turn.walked.view, turn.span
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
-        journal = [found[start : start + digest.SIZE] for start in range(0, len(found), digest.SIZE)]
+        journal = digest.split(found)
         work = work_of(view, span, journal, BATCH)
         visit = _Visit(self, turn, journal)
         for chunks in work.reads:
@@ -85,7 +86,7 @@ class Walker:
         for chunk in work.empty:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
-        turn.walked.nodes[span.number] = digest.subtree(visit.digests)
+        turn.walked.nodes[span.number] = digest.subtree(b"".join(visit.digests))
 
 
 class _Visit:
@@ -101,8 +102,9 @@ class _Visit:
     def read(self, chunks: range) -> None:
         size = self._view.volume.chunk
         window = Extent(self._view.extent(chunks[0]).start, self._view.extent(chunks[-1]).end)
+        began = time.monotonic()
         content, count = self._walker.reader.read(self._pass.device, window, self._view.used)
-        self._walker.tally.add(self._volume, read=count)
+        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
         for place, chunk in enumerate(chunks):
             part = content[place * size : (place + 1) * size]
             self.compare(chunk, digest.of(part), part)
@@ -131,7 +133,7 @@ class _Visit:
         )
 
     def send_zeroes(self) -> None:
-        for run in neighbours(sorted(self._zeroes), SPAN):
+        for run in neighbours(sorted(self._zeroes), digest.SPAN):
             window = Extent(self._view.extent(run[0]).start, self._view.extent(run[-1]).end)
             self._walker.stream.put(
                 Item(self._volume, run[0], len(run), len(window), self._view.weigh(window))

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from rehost.api.services import Services
 from rehost.core import agentapi
-from rehost.core.agentapi import ASSIGNMENT_WAIT, Assignment, AssignmentAnswer
+from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
     ActivationCodeError,
     AgentIdentityError,
@@ -94,14 +94,15 @@ class Agents:
         wakeups = self._services.wakeups
         with wakeups.waiting(server.id, version) as waiter:
             while True:
-                now, assignment = await _call(self._assignment, server.id)
-                if now != version or wakeups.closed or loop_time() >= end:
-                    return _json(AssignmentAnswer(now, assignment))
+                answer = await _call(self._assignment, server.id)
+                if answer.version != version or wakeups.closed or loop_time() >= end:
+                    return _json(answer)
                 await waiter.wait(end - loop_time())
 
-    def _assignment(self, source_id: str) -> tuple[int, Assignment | None]:
+    def _assignment(self, source_id: str) -> AssignmentAnswer:
         try:
-            return self._store.servers.assignment(source_id)
+            version, assignment = self._store.servers.assignment(source_id)
+            return AssignmentAnswer(version, assignment, self._store.jobs.repeated(source_id))
         except NotFoundError:  # deleted since the poll began
             raise AgentIdentityError("the source server was deleted", "register the agent again") from None
 

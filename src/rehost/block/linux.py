@@ -1,8 +1,11 @@
 """Calls of the kernel that Python's os module lacks, and buffers that O_DIRECT takes."""
 
 import ctypes
+import errno
 import mmap
 import os
+
+from rehost.core.extent import Extent
 
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
@@ -15,6 +18,21 @@ def punch_hole(fd: int, offset: int, length: int) -> None:
     if _libc.fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def data_extents(fd: int, size: int) -> list[Extent]:
+    """Where a file has data; what lies between are holes, which read as zeroes."""
+    found, position = [], 0
+    while position < size:
+        try:
+            start = os.lseek(fd, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            break  # nothing but a hole up to the end
+        position = os.lseek(fd, start, os.SEEK_HOLE)
+        found.append(Extent(start, position))
+    return found
 
 
 def aligned_buffer(size: int) -> memoryview:

@@ -1,46 +1,45 @@
-"""A replica: the folder with the volumes of one job, their journals, the generation and the seal.
+"""A replica: the folder with the copied volumes of one job, in layers, their journals, and the generation.
 
-    replica.json  generation  lock  disk-<n>.raw  disk-<n>.digests  sealed.json
+    replica.json  generation  lock  layers/
 
-The rule of `commit` is what makes an acknowledgement true after any crash: entries of chunks that will be
-overwritten become ABSENT, durably; then data, durably; then digests, durably.
+See `layer` for what is in a layer, and `writer` for how it is filled.
 """
 
 import errno
 import json
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-from rehost.block.durable import sync_folder, write_file
-from rehost.block.fence import Fence, Sealed
-from rehost.block.file import open_volume
-from rehost.block.journal import open_journal
-from rehost.block.volume import Volume, VolumeShape, Write, disjoint
-from rehost.core.errors import InvalidValueError, ReplicaIncompleteError, VolumeError, VolumeFullError
+from rehost.block.durable import sync_file, sync_folder, write_file
+from rehost.block.fence import STOP, Fence
+from rehost.block.journal import Journal, open_journal
+from rehost.block.layer import Layer, MakeVolume, Sealed, begin_layer, begin_lowest, chain
+from rehost.block.volume import Volume, VolumeShape
+from rehost.core.errors import (
+    InvalidValueError,
+    ReplicaIncompleteError,
+    TicketStaleError,
+    VolumeError,
+    VolumeFullError,
+)
 
 _ANEW = "delete the job and create it again"
-_ZEROES = bytes(1 << 20)
 
 
 class Replica:
-    """An open replica; safe for several threads. `with` closes it."""
+    """An open replica, seen from its topmost layer. `with` closes it."""
 
-    def __init__(self, path: Path, volumes: Sequence[Volume]) -> None:
+    def __init__(self, path: Path, layer: Layer, volumes: Sequence[Volume], opened: ExitStack) -> None:
+        """`opened` closes what belongs to the volumes."""
         self.path = path
+        self.layer = layer
+        self._opened = opened
         self.volumes = {volume.shape.volume: volume for volume in volumes}
         self.fence = Fence(path)
-        self._commits = threading.Lock()
-        self._broken: Exception | None = None
-
-    @property
-    def broken(self) -> bool:
-        """A commit failed: nothing is written any more until the replica is opened anew."""
-        return self._broken is not None
 
     @property
     def shapes(self) -> tuple[VolumeShape, ...]:
@@ -52,93 +51,62 @@ class Replica:
         except KeyError:
             raise InvalidValueError(f"the replica has no volume {number}") from None
 
-    def commit(self, generation: int, writes: Sequence[Write]) -> None:
-        """Make the writes durable, in order, data and journal; all or an error.
-
-        TicketStaleError if another generation owns the replica by now. One thread at a time: what one of two
-        crossing commits wrote would stand under the other's digest.
-        """
-        with self._whole(), self.fence.writing(generation):
-            try:
-                for batch in disjoint(writes):
-                    self._commit(batch)
-            except Exception as error:
-                # The kernel reports a failed flush once; a later one would vouch for lost pages.
-                self._broken = error
-                raise
-
-    def _commit(self, writes: Sequence[Write]) -> None:
-        """No two of the writes touch the same chunk: of two digests the first might stay, with other data."""
-        touched = [self.volumes[number] for number in sorted({write.volume for write in writes})]
-        forgotten = {write.volume for write in writes if self.volumes[write.volume].forget(write)}
-        for number in forgotten:
-            self.volumes[number].journal.flush()
-        for write in writes:
-            self.volumes[write.volume].write(write)
-        for volume in touched:
-            volume.device.flush()
-        for write in writes:
-            self.volumes[write.volume].record(write)
-        for volume in touched:
-            volume.journal.flush()
-
     def digests(self, volume: int, first: int, count: int) -> bytes:
-        """The journal's entries, joined; of a chunk in a commit only once that is through."""
-        with self._whole():
-            return self.volume(volume).digests(first, count)
+        """The journal's entries, joined."""
+        return self.volume(volume).digests(first, count)
 
     def fresh(self, volume: int) -> bool:
         """No chunk of the volume is durable."""
-        with self._whole():
-            return self.volume(volume).journal.fresh
+        return self.volume(volume).journal.fresh
 
     def roots(self) -> tuple[bytes, ...]:
         """The root of each volume; ReplicaIncompleteError if a chunk is absent."""
-        with self._whole():
-            return self._roots()
-
-    def _roots(self) -> tuple[bytes, ...]:
-        return tuple(volume.root() for volume in self.volumes.values())
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """While this is held no commit is half done; raises what broke an earlier one."""
-        with self._commits:
-            if self._broken is not None:
-                raise self._broken
-            yield
+        return tuple(volume.root(volume.nodes()) for volume in self.volumes.values())
 
     @property
     def generation(self) -> int:
         return self.fence.generation
 
     def raise_generation(self, generation: int) -> None:
-        """Only this generation writes from now on, and an older seal is broken; durable and repeatable."""
+        """Only this generation writes from now on; durable and repeatable."""
         self.fence.raise_to(generation)
 
     @property
-    def sealed(self) -> Sealed | None:
-        return self.fence.sealed
+    def outdated(self) -> bool:
+        """There is another layer on top by now, or no replica at all."""
+        return chain(self.path)[-1:] != (self.layer,)
 
-    def seal(self, roots: Sequence[bytes]) -> Sealed:
-        """Close the replica for writers, if it is complete and has these roots; repeatable."""
-        with self._whole(), self.fence.exclusive():
-            found = self._roots()
-            if found != tuple(roots):
+    def check(self, generation: int) -> None:
+        """TicketStaleError if this generation may not write this layer."""
+        self.fence.check(generation)
+        if self.outdated or self.layer.sealed is not None:
+            raise TicketStaleError("the replica is sealed", STOP)
+
+    @property
+    def sealed(self) -> Sealed | None:
+        return self.layer.sealed
+
+    def seal(self, run: str, roots: Sequence[bytes]) -> Sealed:
+        """Close the layer for writers, if it is complete and has these roots; repeatable."""
+        with self.fence.exclusive():
+            nodes = {number: volume.nodes() for number, volume in self.volumes.items()}
+            if tuple(volume.root(nodes[number]) for number, volume in self.volumes.items()) != tuple(roots):
                 raise ReplicaIncompleteError(
                     f"the replica {self.path.name} is not what the source says it sent",
                     "start the job again: what differs is copied again",
                 )
-            for volume in self.volumes.values():
-                volume.device.flush()
+            for number, volume in self.volumes.items():
+                sync_file(self.layer.data(number))
                 volume.journal.flush()
-            return self.fence.seal(found)
+                write_file(self.layer.nodes(number), nodes[number])
+            sealed = Sealed(run, self.generation, tuple(roots))
+            self.layer.seal(sealed)
+            return sealed
 
     def close(self) -> None:
-        for volume in self.volumes.values():
-            volume.close()
+        self._opened.close()
 
-    def __enter__(self) -> "Replica":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -148,7 +116,7 @@ class Replica:
 
 
 def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
-    """Make the folder with sparse volumes of zeroes and journals without a chunk; repeatable.
+    """Make the folder with an empty layer; repeatable.
 
     InvalidValueError if there is one of other shapes. replica.json comes last and says that all is there.
     """
@@ -156,13 +124,11 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
     sync_folder(path.parent)
     description = path / "replica.json"
     if description.exists():
-        if _shapes(path) != tuple(shapes):
+        if shapes_of(path) != tuple(shapes):
             raise InvalidValueError(f"the replica {path.name} exists with other disks", _ANEW)
         return
     try:
-        for shape in shapes:
-            _create_sparse(shape.data_path(path), shape.size)
-            _create_zeroed(shape.journal_path(path), shape.journal_size)
+        begin_lowest(path, shapes)
         sync_folder(path)
         Fence(path).create()
         write_file(description, json.dumps([asdict(shape) for shape in shapes], indent=1).encode())
@@ -170,42 +136,53 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
         raise _creation_error(path, error) from error
 
 
+def extend(path: Path, generation: int, make_volume: MakeVolume) -> None:
+    """Put a new layer on the sealed ones of a replica, for the writers of a generation."""
+    try:
+        begin_layer(path, generation, shapes_of(path), make_volume)
+    except OSError as error:
+        raise _creation_error(path, error) from error
+
+
 def open_replica(path: Path) -> Replica:
     """Open a replica that `create` made; VolumeError if it is not whole."""
     with ExitStack() as opened:
-        volumes = [_open(path, shape, opened) for shape in _shapes(path)]
-        opened.pop_all()
-    return Replica(path, volumes)
+        layer, volumes = open_volumes(path, opened)
+        return Replica(path, layer, volumes, opened.pop_all())
 
 
-def _open(path: Path, shape: VolumeShape, opened: ExitStack) -> Volume:
-    journal = open_journal(shape.journal_path(path), shape.chunks)
-    opened.callback(journal.close)
-    device = open_volume(shape.data_path(path))
-    opened.callback(device.close)
-    return Volume(shape, device, journal)
+def open_volumes(path: Path, opened: ExitStack) -> tuple[Layer, list[Volume]]:
+    """The topmost layer, and the volumes of a replica; `opened` closes their journals."""
+    shapes, layers = shapes_of(path), chain(path)
+    if not layers:
+        raise VolumeError(f"{path} is no replica: it has no layers", _ANEW)
+    return layers[-1], [_open(shape, layers, opened) for shape in shapes]
 
 
-def _shapes(path: Path) -> tuple[VolumeShape, ...]:
+def _open(shape: VolumeShape, layers: Sequence[Layer], opened: ExitStack) -> Volume:
+    journal: Journal | None = None
+    for layer in layers:
+        journal = open_journal(layer.journal(shape.volume), shape.chunks, journal)
+        opened.callback(journal.close)
+    assert journal is not None
+    return Volume(shape, journal, _nodes_below(shape, layers))
+
+
+def _nodes_below(shape: VolumeShape, layers: Sequence[Layer]) -> bytes:
+    if len(layers) == 1:
+        return b""
+    try:
+        return layers[-2].nodes(shape.volume).read_bytes()
+    except OSError as error:
+        raise VolumeError(f"{layers[-2].path} is not whole: {error.strerror}", _ANEW) from error
+
+
+def shapes_of(path: Path) -> tuple[VolumeShape, ...]:
+    """The volumes of the replica in a folder; VolumeError if there is none."""
     try:
         return tuple(VolumeShape(**shape) for shape in json.loads((path / "replica.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise VolumeError(f"{path} is no replica: {error}", _ANEW) from error
-
-
-def _create_sparse(path: Path, size: int) -> None:
-    with path.open("wb") as file:
-        file.truncate(size)
-        os.fsync(file.fileno())
-
-
-def _create_zeroed(path: Path, size: int) -> None:
-    """Written in full, so that a later flush has no metadata to write and cannot meet a full disk."""
-    with path.open("wb") as file:
-        for start in range(0, size, len(_ZEROES)):
-            file.write(memoryview(_ZEROES)[: size - start])
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _creation_error(path: Path, error: OSError) -> VolumeError | VolumeFullError:

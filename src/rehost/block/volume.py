@@ -1,13 +1,12 @@
-"""One volume of a replica: a device, its journal, and the steps of a durable write."""
+"""One volume of a replica: its shape, what is written to it, and its journal."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from rehost.block.device import Device
 from rehost.block.journal import Journal
 from rehost.core import digest
+from rehost.core.digest import SPAN
 from rehost.core.errors import InvalidValueError, ReplicaIncompleteError
 from rehost.core.extent import chunk_count, chunk_extent
 
@@ -35,12 +34,6 @@ class VolumeShape:
         if first < 0 or count < 1 or first + count > self.chunks:
             what = f"volume {self.volume} has {self.chunks} chunks, not {first} to {first + count - 1}"
             raise InvalidValueError(what)
-
-    def data_path(self, replica: Path) -> Path:
-        return replica / f"disk-{self.volume}.raw"
-
-    def journal_path(self, replica: Path) -> Path:
-        return replica / f"disk-{self.volume}.digests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +79,13 @@ def disjoint(writes: Iterable[Write]) -> Iterator[list[Write]]:
 
 
 class Volume:
-    def __init__(self, shape: VolumeShape, device: Device, journal: Journal) -> None:
+    """The journal of a volume, seen from the topmost layer."""
+
+    def __init__(self, shape: VolumeShape, journal: Journal, nodes_below: bytes = b"") -> None:
+        """`nodes_below`: as `nodes`, of the layer below; empty if there is none."""
         self.shape = shape
-        self.device = device
         self.journal = journal
+        self._nodes_below = nodes_below
 
     def forget(self, write: Write) -> bool:
         """Take what the write overwrites out of the journal; False if nothing was in it."""
@@ -97,13 +93,6 @@ class Volume:
         if present:
             self.journal.forget(write.first, write.count)
         return present
-
-    def write(self, write: Write) -> None:
-        start = write.first * self.shape.chunk
-        if isinstance(write, ChunkWrite):
-            self.device.write(start, write.content)
-        else:
-            self.device.zero(start, min(write.count * self.shape.chunk, self.shape.size - start))
 
     def record(self, write: Write) -> None:
         if isinstance(write, ChunkWrite):
@@ -121,18 +110,26 @@ class Volume:
         self.shape.check_chunks(first, count)
         return self.journal.read(first, count)
 
-    def root(self) -> bytes:
-        """The root over the journal; ReplicaIncompleteError if a chunk is absent."""
-        return digest.root(map(self._present, self.journal.digests()), self.shape.size)
+    def root(self, nodes: bytes) -> bytes:
+        """The root over the journal, from its `nodes`."""
+        return digest.root_of_subtrees(digest.split(nodes), self.shape.size)
 
-    def _present(self, entry: bytes) -> bytes:
-        if entry == digest.ABSENT:
+    def nodes(self) -> bytes:
+        """The tree's nodes over each span of chunks, joined; ReplicaIncompleteError if a chunk is absent.
+
+        Only spans that this layer touched are computed: a root costs what changed.
+        """
+        nodes = bytearray(self._nodes_below or bytes(chunk_count(self.shape.chunks, SPAN) * digest.SIZE))
+        own = self.journal.spans() if self._nodes_below else range(chunk_count(self.shape.chunks, SPAN))
+        for span in own:
+            node = self._subtree(self.journal.span(span))
+            nodes[span * digest.SIZE : (span + 1) * digest.SIZE] = node
+        return bytes(nodes)
+
+    def _subtree(self, entries: bytes) -> bytes:
+        if digest.ABSENT in digest.split(entries):
             raise ReplicaIncompleteError(
                 f"volume {self.shape.volume} lacks chunks that were not sent or not durable",
                 "start the job again: what is missing is copied",
             )
-        return entry
-
-    def close(self) -> None:
-        self.device.close()
-        self.journal.close()
+        return digest.subtree(entries)

@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rehost.cli import datafolder, imageview
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table, stderr
-from rehost.compute.driver import BootEvidence, ExportFormat, Image, ImageState
+from rehost.compute.driver import ExportFormat, Image, ImageState
 from rehost.compute.local import LocalDriver
 from rehost.compute.local.boot import BootOptions, boot
 from rehost.core.errors import DataFolderError, InvalidValueError, MachineError, VolumeError
@@ -30,10 +30,9 @@ def list_images(data: Data = DATA, as_json: Json = False) -> None:
         driver = _driver(data)
         found = [_look(driver, image) for image in driver.images()]
     if as_json:
-        print_json([imageview.as_json(*each) for each in found])
+        print_json([imageview.as_json(each) for each in found])
         return
-    rows = (imageview.row(image, evidence) for image, _, evidence in found)
-    print_table(imageview.COLUMNS, rows)
+    print_table(imageview.COLUMNS, map(imageview.row, found))
 
 
 @app.command()
@@ -43,9 +42,9 @@ def show(image_id: ImageId, data: Data = DATA, as_json: Json = False) -> None:
         driver = _driver(data)
         found = _look(driver, driver.image(image_id))
     if as_json:
-        print_json(imageview.as_json(*found))
+        print_json(imageview.as_json(found))
         return
-    print_fields(imageview.fields(*found))
+    print_fields(imageview.fields(found))
 
 
 @app.command()
@@ -168,8 +167,10 @@ def _driver(data: Path) -> LocalDriver:
     return LocalDriver(data)
 
 
-def _look(driver: LocalDriver, image: Image) -> tuple[Image, dict[str, Any] | None, BootEvidence | None]:
-    return image, driver.conversion(image.id), driver.boot_evidence(image.id)
+def _look(driver: LocalDriver, image: Image) -> imageview.Look:
+    return imageview.Look(
+        image, driver.space(image.id), driver.conversion(image.id), driver.boot_evidence(image.id)
+    )
 
 
 def _tell(image: Image, options: BootOptions, pid: int, as_json: bool) -> None:

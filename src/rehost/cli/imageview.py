@@ -1,26 +1,39 @@
 """An image for people and for programs. Pure, but for the size of its files."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from rehost.api import times
-from rehost.cli.output import bytes_text
-from rehost.compute.driver import BootEvidence, Image
+from rehost.compute.driver import BootEvidence, Image, Space
 from rehost.core.server import gib
+from rehost.core.units import bytes_text
 
-COLUMNS = ("id", "name", "state", "created", "disks GiB>", "boot check", "job")
+COLUMNS = ("id", "name", "state", "created", "disks GiB>", "on disk>", "boot check", "job")
 
 
-def row(image: Image, evidence: BootEvidence | None) -> tuple[object, ...]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An image and what is known of it; None: not yet."""
+
+    image: Image
+    space: Space
+    conversion: dict[str, Any] | None
+    evidence: BootEvidence | None
+
+
+def row(look: Look) -> tuple[object, ...]:
+    image = look.image
     disks = " + ".join(str(gib(disk.size)) for disk in image.disks)
-    return image.id, image.name, image.state, times.write(image.created), disks, _verdict(evidence), image.job
+    taken = bytes_text(look.space.layer + look.space.overlay)
+    created, verdict = times.write(image.created), _verdict(look.evidence)
+    return image.id, image.name, image.state, created, disks, taken, verdict, image.job
 
 
-def fields(
-    image: Image, conversion: dict[str, Any] | None, evidence: BootEvidence | None
-) -> dict[str, object]:
+def fields(look: Look) -> dict[str, object]:
     """What `rehost image show` prints, in its order."""
+    image, conversion, evidence = look.image, look.conversion, look.evidence
     shown: dict[str, object] = {
         "id": image.id,
         "name": image.name,
@@ -28,6 +41,8 @@ def fields(
         "state": image.state,
         "error": image.error,
         "job": image.job,
+        "run": image.run,
+        "its run wrote": bytes_text(look.space.layer),
         "region": image.region,
         "created": times.write(image.created),
         "network card": image.mac,
@@ -40,10 +55,11 @@ def fields(
     return {name: value for name, value in shown.items() if value != ""}
 
 
-def as_json(image: Image, conversion: dict[str, Any] | None, evidence: BootEvidence | None) -> dict[str, Any]:
+def as_json(look: Look) -> dict[str, Any]:
     """The image's record with the reports on its conversion and boot check (null before there were any)."""
-    record: dict[str, Any] = msgspec.to_builtins(image, enc_hook=str)
-    return record | {"conversion": conversion, "boot_check": msgspec.to_builtins(evidence)}
+    record: dict[str, Any] = msgspec.to_builtins(look.image, enc_hook=str)
+    reports = {"conversion": look.conversion, "boot_check": msgspec.to_builtins(look.evidence)}
+    return record | {"space": msgspec.to_builtins(look.space)} | reports
 
 
 def _verdict(evidence: BootEvidence | None) -> str:

@@ -37,11 +37,21 @@ def create(
     system_disk_size: Annotated[
         int | None, typer.Option(help="GiB of the image's system disk.", show_default="as the source's")
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, max=168, metavar="HOURS", help="Run again so long after each run's end."),
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=1, max=10, help="With --every: the newest images that are kept.")
+    ] = 3,
     parameters: Annotated[
         str,
         typer.Option(
-            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "compress_level": 0 to 10,'
-            ' "checksum": true, "streams": 2, "freeze_deadline": seconds, "boot_check_command": "…"}.'
+            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "bandwidth_schedule": [{"from":'
+            ' "08:00", "to": "18:00", "limit": KB/s}], "compress_level": 0 to 10, "checksum": true,'
+            ' "streams": 2, "freeze_target": seconds, "freeze_deadline": seconds, "most_rounds": 10,'
+            ' "not_converging": "freeze" or "fail", "unreadable": "fail" or "zero",'
+            ' "boot_check_command": "…"}. docs/cli.md explains each.'
         ),
     ] = "",
     start_now: Annotated[bool, typer.Option("--start", help="Start it as well.")] = False,
@@ -57,6 +67,7 @@ def create(
         "Description": description or None,
         "SystemDiskSize": system_disk_size,
         "ReplicationParameters": parameters or None,
+        **({} if every is None else {"RunOnce": "false", "Frequency": every, "MaxNumberOfImageToKeep": keep}),
     }
     with errors_shown(as_json):
         client = Client(load_profile(profile_file))
@@ -133,6 +144,9 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
             "image": found.get("ImageId"),
+            "runs": jobview.runs(found),
+            **({"runs again": jobview.periodic(found)} if jobview.periodic(found) else {}),
+            **jobview.copied(found),
             **({"error": jobview.failure(found)} if jobview.failure(found) else {}),
         }
     )

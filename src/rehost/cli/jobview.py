@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rehost.cli.output import bytes_text
+from rehost.core.units import bytes_text, rate_text
 
 ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
 """Statuses in which a job does not go on by itself."""
@@ -27,6 +27,24 @@ def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
 
 
+def periodic(job: Job) -> str:
+    """When a job runs again and what it keeps; empty for one that runs once."""
+    if job.get("RunOnce", True):
+        return ""
+    return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
+
+
+def runs(job: Job) -> str:
+    """A line for each run, the oldest first."""
+    found = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun", [])
+    lines = (
+        f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
+        f"{'' if run.get('EndTime') else '  (not ended)'}"
+        for run in found
+    )
+    return "\n".join(lines)
+
+
 def failure(job: Job) -> str:
     """What went wrong and what to do next; empty for a job that is not InError."""
     if job["Status"] != "InError":
@@ -34,6 +52,40 @@ def failure(job: Job) -> str:
     info = status_info(job)
     lines = [f"{job.get('ErrorCode')}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
     return "\n".join(line for line in lines if line)
+
+
+def copied(job: Job) -> dict[str, str]:
+    """How the last run's copy went, by the names of a `show` command; empty while there is none."""
+    copy = status_info(job).get("copy")
+    if not copy:
+        return {}
+    lines = {
+        "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
+        "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
+        "frozen then": copy["freeze_reason"],
+        "limits": "\n".join(copy["limits"]),
+        "partitions": "\n".join(_partition(partition) for partition in copy["partitions"]),
+        "unreadable": "\n".join(_unreadable(copy)),
+        "hooks": "\n".join(_hook(hook) for hook in copy["hooks"]),
+    }
+    return {name: text for name, text in lines.items() if text}
+
+
+def _unreadable(copy: Mapping[str, Any]) -> Iterator[str]:
+    if copy["unreadable_bytes"]:
+        yield f"{bytes_text(copy['unreadable_bytes'])} are zeroes in the copy:"
+    for lost in copy["unreadable"]:
+        where = f" ({lost['where']})" if lost["where"] else ""
+        yield f"disk {lost['disk']}, bytes {lost['start']} to {lost['end']}{where}"
+
+
+def _partition(partition: Mapping[str, Any]) -> str:
+    return f"{partition['device']} {partition['way']}: {partition['reason']}"
+
+
+def _hook(hook: Mapping[str, Any]) -> str:
+    said = f"; {hook['output'].splitlines()[-1]}" if hook["output"] else ""
+    return f"{hook['stage']}/{hook['name']}: {hook['outcome']}, {hook['seconds']:.1f} s{said}"
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -50,7 +102,7 @@ def live(job: Job) -> RenderableType:
     info = status_info(job)
     line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %", _detail(info))
     disks = info.get("disks") or []
-    return Group(line, _disk_table(disks)) if disks else line
+    return Group(line, _disk_table(disks), Text(_sums(disks), "dim")) if disks else line
 
 
 def _detail(info: Mapping[str, Any]) -> str:
@@ -59,6 +111,17 @@ def _detail(info: Mapping[str, Any]) -> str:
         words.append(f"round {info['round']} ({info.get('kind', '')})")
     words.append(str(info.get("message", "")))
     return "".join(f"  {word}" for word in words if word)
+
+
+def _sums(disks: list[Mapping[str, Any]]) -> str:
+    """What the network carries, and what has come up meanwhile, over all disks."""
+    words = [f"{rate_text(sum(disk.get('send_rate', 0.0) for disk in disks))} on the wire"]
+    written = [disk.get("backlog") for disk in disks]
+    if any(size is not None for size in written):
+        words.append(f"{bytes_text(sum(size or 0 for size in written))} written meanwhile")
+    if unreadable := sum(disk.get("unreadable", 0) for disk in disks):
+        words.append(f"{bytes_text(unreadable)} unreadable, zero in the copy")
+    return ", ".join(words)
 
 
 def _disk_table(disks: list[Mapping[str, Any]]) -> Table:
@@ -75,5 +138,5 @@ def _disk_row(disk: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield ProgressBar(total=max(disk["total"], 1), completed=disk["done"], width=10)
     for name in ("done", "total", "read", "sent"):
         yield bytes_text(disk[name])
-    yield f"{bytes_text(disk['rate'])}/s"
+    yield rate_text(disk["rate"])
     yield seconds_text(disk.get("eta"))

@@ -78,15 +78,6 @@ def note(text: str) -> None:
     stderr().print(text, markup=False)
 
 
-def bytes_text(size: float) -> str:
-    """Bytes for people: 1536 -> 1.5 KiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
 def exit_code(error: RehostError) -> Exit:
     if isinstance(error, NotFoundError) or code_of(error).endswith("NotFound"):
         return Exit.NOT_FOUND

@@ -8,8 +8,10 @@ import typer
 
 from rehost.cli.client import Client, Reply, load_profile
 from rehost.cli.options import ProfileFile
-from rehost.cli.output import Json, bytes_text, errors_shown, note, print_fields, print_json, print_table
+from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table
 from rehost.core.errors import NotFoundError
+from rehost.core.server import KernelLevel
+from rehost.core.units import bytes_text
 
 app = typer.Typer(no_args_is_help=True, help="Source servers: what can be migrated.")
 SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="A source server's id, s-….")]
@@ -58,6 +60,7 @@ def show(source: SourceId, profile_file: ProfileFile = None, as_json: Json = Fal
             "agent": server["AgentVersion"],
             "registered": server["CreationTime"],
             "job": server.get("JobId"),
+            "copy": _copy(server),
             **_trouble(server),
         }
     )
@@ -89,11 +92,21 @@ def find(client: Client, source: str) -> Reply:
     return servers[0]
 
 
+def _copy(server: Reply) -> str:
+    if why := _status(server).get("untracked"):
+        return f"compares all used blocks, as writes cannot be tracked: {why}"
+    return "tracks writes" if server["KernelLevel"] == KernelLevel.TRACKING else "compares all used blocks"
+
+
 def _trouble(server: Reply) -> dict[str, object]:
     if not server.get("ErrorCode"):
         return {}
-    info = json.loads(server.get("StatusInfo") or "{}")
-    return {"error": server["ErrorCode"], "": info.get("error_msg")}
+    return {"error": server["ErrorCode"], "": _status(server).get("error_msg")}
+
+
+def _status(server: Reply) -> dict[str, str]:
+    info: dict[str, str] = json.loads(server.get("StatusInfo") or "{}")
+    return info
 
 
 def _partitions(server: Reply) -> Iterator[tuple[Any, ...]]:

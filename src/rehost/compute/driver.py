@@ -41,6 +41,7 @@ class ImageDisk:
 class Image:
     id: str
     job: str
+    run: str  # whose content it has
     name: str
     description: str
     region: str
@@ -103,6 +104,22 @@ class BootEvidence:
     screen_black: bool = False  # nothing on the screen: a guest that shows itself on the serial line only
 
 
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What became of the images that a job keeps no longer."""
+
+    deleted: tuple[str, ...]  # their ids
+    postponed: str = ""  # why something is left to do; empty: nothing is
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes on disk."""
+
+    layer: int  # what the image's run wrote; with what was merged into it
+    overlay: int  # what the conversion changed
+
+
 class ExportFormat(StrEnum):
     QCOW2 = "qcow2"
     RAW = "raw"
@@ -123,20 +140,30 @@ def mac_of(image_id: str) -> str:
 
 
 class Driver(Protocol):
-    """Replicas belong to jobs, images are built on sealed replicas and keep them alive."""
+    """Replicas belong to jobs, images are built on sealed replicas and keep them alive.
 
-    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
-        """Volumes to write to, as of now by writers of this generation only; an existing replica is kept.
+    A replica has a layer for each run that wrote it: what is sealed stays as it is, and the next run costs
+    what changed.
+    """
+
+    def create_replica(
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str
+    ) -> tuple[bytes, ...]:
+        """Volumes to write to, as of now by writers of this generation only; what is durable stays.
+
+        A run that begins gets a layer on top of the sealed ones; one that begins again goes on in its own,
+        unless a finished image is built on that. Returns the roots of the sealed content that the writers
+        find; none if nothing was sealed before.
 
         VolumeFullError when the place has no room for the used bytes that are not there yet,
-        VolumeError when the replica has other volumes or a finished image is built on it.
+        VolumeError when the replica has other volumes.
         """
 
     def replica_path(self, job: str) -> Path:
         """The replica's folder."""
 
-    def seal(self, job: str, roots: Sequence[bytes]) -> None:
-        """The replica is complete and is not written any more; roots in the order of the volumes."""
+    def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
+        """The run's layer is complete and is not written any more; roots in the order of the volumes."""
 
     def discard_replica(self, job: str) -> None:
         """The job needs its replica no more; it goes when no image needs it either."""
@@ -183,6 +210,14 @@ class Driver(Protocol):
 
     def delete_image(self, image_id: str) -> None:
         """Gone, if it was there; so is a discarded replica that it was the last to need."""
+
+    def trim(self, job: str, keep: int) -> Trimmed:
+        """Delete the oldest finished images of a job beyond `keep`, except for those in use, and merge the
+        layers that no image needs any more. What is in use, or a replica that is being written, is left to a
+        later call."""
+
+    def space(self, image_id: str) -> Space:
+        """What an image takes; NotFoundError if there is none of this id."""
 
     def export_image(
         self, image_id: str, form: ExportFormat, destination: Path, progress: ExportProgress | None = None

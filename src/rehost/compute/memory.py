@@ -17,6 +17,8 @@ from rehost.compute.driver import (
     Image,
     ImageDisk,
     ImageState,
+    Space,
+    Trimmed,
     VolumeSpec,
     mac_of,
 )
@@ -24,10 +26,17 @@ from rehost.core.errors import BootCheckError, NotFoundError, VolumeError, Volum
 
 
 @dataclass(slots=True)
+class _Layer:
+    run: str = ""
+    generation: int = 0
+    roots: tuple[bytes, ...] | None = None  # None: it is not sealed
+
+
+@dataclass(slots=True)
 class _Replica:
     volumes: tuple[VolumeSpec, ...]
     generation: int
-    roots: tuple[bytes, ...] | None = None
+    layers: list[_Layer] = field(default_factory=lambda: [_Layer()])
     discarded: bool = False
 
 
@@ -42,26 +51,30 @@ class MemoryDriver:
     room: int = 1 << 40
     verdict: BootVerdict = field(default_factory=lambda: BootVerdict(True, "ok"))
     exit_code: int = 0
+    busy: set[str] = field(default_factory=set)  # images that somebody uses
     failures: dict[str, Exception] = field(default_factory=dict)
     reports: dict[str, object] = field(default_factory=dict)
     _replicas: dict[str, _Replica] = field(default_factory=dict)
     _images: dict[str, Image] = field(default_factory=dict)
 
-    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
+    def create_replica(
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str
+    ) -> tuple[bytes, ...]:
         self._fail("create_replica")
         present = self._replicas.get(job)
         if present is None:
             self._check_room(job, volumes)
             self._replicas[job] = _Replica(tuple(volumes), generation)
-            return
+            return ()
         if _shape(present.volumes) != _shape(volumes):
             raise VolumeError(
                 f"the replica of {job} has other volumes", "delete the job and create a new one"
             )
         if generation > present.generation:
-            self._reopen(job, present)
+            self._forget_unfinished(job)
         present.generation = max(present.generation, generation)
         present.discarded = False
+        return self._open_top(job, present, run)
 
     def replica_path(self, job: str) -> Path:
         return self.root / "replicas" / job
@@ -69,14 +82,18 @@ class MemoryDriver:
     def has_replica(self, job: str) -> bool:
         return job in self._replicas
 
-    def seal(self, job: str, roots: Sequence[bytes]) -> None:
+    def layers(self, job: str) -> int:
+        """How many the replica has."""
+        return len(self._replica(job).layers)
+
+    def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
         self._fail("seal")
         replica = self._replica(job)
         if len(roots) != len(replica.volumes):
             raise VolumeError(
                 f"{len(roots)} roots for {len(replica.volumes)} volumes of the replica of {job}"
             )
-        replica.roots = tuple(roots)
+        replica.layers[-1] = _Layer(run, replica.generation, tuple(roots))
 
     def discard_replica(self, job: str) -> None:
         self._fail("discard_replica")
@@ -96,7 +113,8 @@ class MemoryDriver:
     ) -> tuple[Path, ...]:
         self._fail("create_image")
         replica = self._replica(job)
-        if replica.roots is None:
+        layer = replica.layers[-1]
+        if layer.roots is None:
             raise VolumeError(f"the replica of {job} is not sealed", "finish the copy first")
         folder = self.root / "images" / image_id
         disks = tuple(
@@ -112,6 +130,7 @@ class MemoryDriver:
         self._images[image_id] = Image(
             image_id,
             job,
+            layer.run,
             name,
             description,
             region,
@@ -162,6 +181,22 @@ class MemoryDriver:
         if image is not None:
             self._collect(image.job)
 
+    def trim(self, job: str, keep: int) -> Trimmed:
+        self._fail("trim")
+        if job not in self._replicas or self._replicas[job].layers[-1].roots is None:
+            return Trimmed((), f"the replica of {job} is being written")
+        finished = [i for i in self._images.values() if i.job == job and i.state is ImageState.READY]
+        free = [image.id for image in finished[:-1] if image.id not in self.busy]
+        excess = max(len(finished) - keep, 0)
+        for image_id in free[:excess]:
+            del self._images[image_id]
+        self._merge(job)
+        return Trimmed(tuple(free[:excess]), "images are in use" if len(free) < excess else "")
+
+    def space(self, image_id: str) -> Space:
+        self.image(image_id)
+        return Space(0, 0)
+
     def export_image(
         self,
         image_id: str,
@@ -187,13 +222,29 @@ class MemoryDriver:
             raise NotFoundError(f"there is no replica of {job}")
         return self._replicas[job]
 
-    def _reopen(self, job: str, replica: _Replica) -> None:
+    def _forget_unfinished(self, job: str) -> None:
         """A newer generation writes again: what was built on the old content is no image of anything."""
         for image in [image for image in self._images.values() if image.job == job]:
-            if image.state is ImageState.READY:
-                raise VolumeError(f"the image {image.id} is built on the replica of {job}")
-            del self._images[image.id]
-        replica.roots = None
+            if image.state is not ImageState.READY:
+                del self._images[image.id]
+
+    def _open_top(self, job: str, replica: _Replica, run: str) -> tuple[bytes, ...]:
+        *lower, top = replica.layers
+        if top.roots is None:
+            return (lower[-1].roots or ()) if lower else ()
+        roots = top.roots
+        if top.generation == replica.generation:
+            return roots
+        if top.run == run and run not in {i.run for i in self._images.values() if i.job == job}:
+            top.roots = None
+        else:
+            replica.layers.append(_Layer())
+        return roots
+
+    def _merge(self, job: str) -> None:
+        *lower, top = self._replicas[job].layers
+        needed = {image.run for image in self._images.values() if image.job == job}
+        self._replicas[job].layers = [*(layer for layer in lower if layer.run in needed), top]
 
     def _check_room(self, job: str, volumes: Sequence[VolumeSpec]) -> None:
         needed = sum(v.size if v.used is None else v.used for v in volumes)

@@ -6,7 +6,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rehost.core.round import RoundKind, RoundReport
+from rehost.core.bandwidth import Window
+from rehost.core.round import NotConverging, RoundKind, RoundReport
 from rehost.core.server import Inventory
 
 ASSIGNMENT_WAIT = 25  # seconds that a long poll for the assignment is held at most
@@ -40,13 +41,25 @@ class HeartbeatAnswer:
     heartbeat_rate: int
 
 
+class Unreadable(StrEnum):
+    """What a run does with sectors that a source's disk does not give."""
+
+    FAIL = "fail"
+    ZERO = "zero"  # copy zeroes in their place, and list them
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    bandwidth_limit: int = 0  # KB/s over all streams of the run, 0: no limit
+    bandwidth_limit: int = 0  # KB/s over all streams of the run, 0: no limit; outside the schedule's windows
     compress_level: int = 1  # 0 (none) to 10
     checksum: bool = True  # the receiver verifies each chunk's digest before it writes
     streams: int = 2
     freeze_deadline: float = 60.0  # seconds after which the watchdog thaws whatever happens
+    freeze_target: float = 1.0  # seconds; this and the next two: `core.round.RoundLimits`
+    most_rounds: int = 10
+    not_converging: NotConverging = NotConverging.FREEZE
+    unreadable: Unreadable = Unreadable.FAIL
+    bandwidth_schedule: tuple[Window, ...] = ()  # in the source's local time
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,9 @@ class DiskProgress:
     changed: int  # bytes of chunks that differed, in this round
     rate: float  # bytes done per second, over the last seconds
     eta: float | None  # seconds to the end of the round
+    send_rate: float = 0.0  # bytes on the wire per second, over the last seconds
+    backlog: int | None = None  # bytes written since the round began; None: not tracked
+    unreadable: int = 0  # bytes that the disk does not give, copied as zeroes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,27 @@ class PartitionConsistency:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableExtent:
+    """Bytes of a disk that it did not give, and that are zeroes in the replica."""
+
+    disk: int
+    start: int
+    end: int
+    where: str  # the partition and its file system, for people; empty: in none
+
+
+@dataclass(frozen=True, slots=True)
+class HookReport:
+    """One script of the source server's owner."""
+
+    stage: str  # pre-freeze or post-thaw
+    name: str
+    outcome: str  # done, exit code 1, not done within 30 s, ...; for people
+    seconds: float
+    output: str  # the end of what it said
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     roots: tuple[str, ...]  # hex, per volume in the assignment's order
     rounds: tuple[RoundReport, ...]
@@ -129,6 +166,11 @@ class RunReport:
     ended: float
     consistency: tuple[PartitionConsistency, ...] = ()
     held_seconds: float = 0.0  # of the freeze, while all file systems stood still together
+    basis: tuple[str, ...] = ()  # for people: what the first round built on, of each volume, and why
+    freeze_reason: str = ""  # why the last round was taken when it was, with the figures
+    limits: tuple[str, ...] = ()  # options of the job that the source's owner limits, for people
+    unreadable: tuple[UnreadableExtent, ...] = ()
+    hooks: tuple[HookReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from blake3 import blake3
 
 SIZE = 32
+SPAN = 256  # chunks whose digests are folded together: a power of two, so that they are a whole subtree
 ABSENT = bytes(SIZE)  # no durable content: what a journal says of a chunk that it does not have
 
 
@@ -30,9 +31,20 @@ def root(digests: Iterable[bytes], length: int) -> bytes:
     return root_of_subtrees((of(b"\0" + digest) for digest in digests), length)
 
 
-def subtree(digests: Iterable[bytes]) -> bytes:
-    """The tree's node over 2**k chunks from a multiple of 2**k on, or over what is left at the end."""
-    return _fold(of(b"\0" + digest) for digest in digests)
+@lru_cache(maxsize=64)  # on a disk that is mostly empty, nearly all of them are the same
+def subtree(joined: bytes) -> bytes:
+    """The tree's node over the digests of 2**k chunks from a multiple of 2**k on, or of what is left at the
+    end."""
+    nodes = [of(b"\0" + digest) for digest in split(joined)]
+    while len(nodes) > 1:
+        odd, pairs = nodes[len(nodes) & ~1 :], iter(nodes)
+        nodes = [of(b"\1" + one + other) for one, other in zip(pairs, pairs, strict=False)] + odd
+    return nodes[0]
+
+
+def split(joined: bytes) -> list[bytes]:
+    """Digests that were joined, one by one."""
+    return [joined[start : start + SIZE] for start in range(0, len(joined), SIZE)]
 
 
 def root_of_subtrees(nodes: Iterable[bytes], length: int) -> bytes:

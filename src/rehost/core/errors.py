@@ -112,6 +112,18 @@ class FreezeError(RehostError):
     code = "SourceServer.FreezeFailed"
 
 
+class NotConvergingError(FreezeError):
+    """The source's disks are written faster than they are sent."""
+
+    code = "SourceServer.NotConverging"
+
+
+class HookError(RehostError):
+    """A hook of the source server's owner failed, and nothing was frozen."""
+
+    code = "SourceServer.HookFailed"
+
+
 class TrackingError(RehostError):
     """Writes to a source disk cannot be tracked, or some of them were not seen: digests are compared."""
 
@@ -124,6 +136,12 @@ class VolumeFullError(RehostError):
 
 class VolumeError(RehostError):
     code = "TargetDisk.WriteFailed"
+
+
+class VolumeInUseError(VolumeError):
+    """Another program has a volume or an image open: what was asked is possible when it has ended."""
+
+    code = "TargetDisk.InUse"
 
 
 class ReplicaIncompleteError(RehostError):

@@ -1,78 +1,94 @@
-"""Extents: half-open byte ranges, and the arithmetic on sorted, disjoint lists of them."""
+"""Arithmetic on merged extents (sorted and disjoint), and the chunks that they touch."""
 
+import heapq
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from rehost.core.extents import Extent as Extent
+from rehost.core.extents import Extents as Extents
+from rehost.core.extents import Gathering
+
+_WINDOW = 4096  # edges that are looked at together
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Extent:
-    """The bytes from `start` (inclusive) to `end` (exclusive) of a disk."""
-
-    start: int
-    end: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise ValueError(f"not an extent: {self.start}..{self.end}")
-
-    def __len__(self) -> int:
-        return self.end - self.start
-
-
-def merge(extents: Iterable[Extent]) -> list[Extent]:
+def merge(extents: Iterable[Extent]) -> Extents:
     """Sort, join what touches or overlaps."""
-    merged: list[Extent] = []
-    for extent in sorted(extents):
-        if merged and extent.start <= merged[-1].end:
-            merged[-1] = Extent(merged[-1].start, max(merged[-1].end, extent.end))
-        else:
-            merged.append(extent)
-    return merged
+    return extents if isinstance(extents, Extents) else joined(sorted(extents))
+
+
+def joined(extents: Iterable[Extent], most: int = sys.maxsize) -> Extents:
+    """As `merge`, of a stream that ascends by its starts; `most` as in `Gathering`."""
+    gathering = Gathering(most)
+    for extent in extents:
+        gathering.add(extent.start, extent.end)
+    return gathering.extents()
+
+
+def union(lists: Iterable[Sequence[Extent]], most: int = sys.maxsize) -> Extents:
+    """What lies in any of several merged lists; `most` as in `Gathering`."""
+    compact = [_compact(one) for one in lists if one]
+    if len(compact) == 1 and len(compact[0]) <= most:
+        return compact[0]
+    gathering = Gathering(most)
+    for start, end in heapq.merge(*(one.pairs() for one in compact)):
+        gathering.add(start, end)
+    return gathering.extents()
 
 
 def total(extents: Iterable[Extent]) -> int:
-    return sum(map(len, extents))
+    return extents.total if isinstance(extents, Extents) else sum(map(len, extents))
 
 
-def intersect(extents: Sequence[Extent], window: Extent) -> list[Extent]:
+def intersect(extents: Sequence[Extent], window: Extent) -> Extents:
     """What of merged extents lies in the window, cut at its edges."""
-    low = _first_ending_after(extents, window.start)
-    found = []
-    for extent in extents[low:]:
-        if extent.start >= window.end:
-            break
-        found.append(Extent(max(extent.start, window.start), min(extent.end, window.end)))
-    return found
+    edges = _compact(extents).edges
+    low, high = bisect_right(edges, window.start), bisect_left(edges, window.end)
+    inside = edges[low:high]
+    if low % 2:  # the window begins within an extent
+        inside.insert(0, window.start)
+    if high % 2:
+        inside.append(window.end)
+    return Extents(inside)
 
 
-def subtract(whole: Extent, holes: Iterable[Extent]) -> list[Extent]:
+def subtract(whole: Extent, holes: Iterable[Extent]) -> Extents:
     """What of `whole` no hole covers; holes in any order."""
-    left, position = [], whole.start
-    for hole in merge(holes):
-        if hole.start > position and position < whole.end:
-            left.append(Extent(position, min(hole.start, whole.end)))
-        position = max(position, hole.end)
-    if position < whole.end:
-        left.append(Extent(position, whole.end))
-    return left
+    edges = intersect(merge(holes), whole).edges
+    left = array("Q", [whole.start]) + edges + array("Q", [whole.end])
+    first = 2 if left[:1] == edges[:1] else 0
+    end = len(left) - (2 if left[-1:] == edges[-1:] else 0)
+    return Extents(left[first:end])
 
 
-def differing(one: Sequence[Extent], other: Sequence[Extent]) -> list[Extent]:
-    """What lies in exactly one of two merged lists."""
-    edges: list[int] = []
-    for edge in sorted(edge for extent in (*one, *other) for edge in (extent.start, extent.end)):
-        if edges and edges[-1] == edge:
-            edges.pop()  # both lists begin, end or meet there: nothing changes
-        else:
-            edges.append(edge)
-    return [Extent(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
+def shifted(extents: Extents, by: int) -> Extents:
+    """The same further on by so many bytes."""
+    return Extents(array("Q", [edge + by for edge in extents.edges]))
 
 
-def align(extents: Iterable[Extent], size: int, limit: int) -> list[Extent]:
+def differing(one: Sequence[Extent], other: Sequence[Extent]) -> Extents:
+    """What lies in exactly one of two merged lists.
+
+    These are the extents between the edges that only one of the lists has: where both begin or end, or one
+    begins where the other ends, nothing changes. Compared window by window, in little memory.
+    """
+    left, right, edges = _compact(one).edges, _compact(other).edges, array("Q")
+    low = high = 0
+    while low < len(left) and high < len(right):
+        limit = min(left[low : low + _WINDOW][-1], right[high : high + _WINDOW][-1])
+        until, upto = bisect_right(left, limit), bisect_right(right, limit)
+        if left[low:until] != right[high:upto]:
+            edges.extend(sorted(set(left[low:until]).symmetric_difference(right[high:upto])))
+        low, high = until, upto
+    return Extents(edges + left[low:] + right[high:])
+
+
+def align(extents: Iterable[Extent], size: int, limit: int) -> Extents:
     """Extents widened to multiples of `size`, but not past `limit`."""
-    return merge(
+    return joined(
         Extent(e.start // size * size, min(-(-e.end // size) * size, limit))
-        for e in extents
+        for e in merge(extents)
         if e.start < limit
     )
 
@@ -95,20 +111,13 @@ def chunks_of(extents: Iterable[Extent], chunk: int) -> Iterator[int]:
             previous = index
 
 
-def _first_ending_after(extents: Sequence[Extent], position: int) -> int:
-    low, high = 0, len(extents)
-    while low < high:
-        middle = (low + high) // 2
-        if extents[middle].end <= position:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 def chunk_size_for(size: int) -> int:
     """The unit of comparison and transfer for a disk of `size` bytes: 256 KiB, above 1 TiB 1 MiB.
 
     A journal costs 32 bytes a chunk: 128 MiB per TiB at 256 KiB, 512 MiB at 16 TiB with 1 MiB.
     """
     return 256 << 10 if size <= 1 << 40 else 1 << 20
+
+
+def _compact(extents: Sequence[Extent]) -> Extents:
+    return extents if isinstance(extents, Extents) else joined(extents)

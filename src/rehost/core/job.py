@@ -95,6 +95,9 @@ TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
 UNFINISHED = frozenset(Status) - {Status.FINISHED, Status.DELETING}
 """A source server takes a new job only when none of its jobs has one of these statuses."""
 
+OVER = frozenset({Status.FINISHED, Status.EXPIRED, Status.DELETING})
+"""A job with one of these statuses never runs again."""
+
 
 def state_of(status: str, business: str) -> JobState:
     return JobState((Status(status), Business(business)))

@@ -5,29 +5,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from rehost.core.agentapi import RunOptions
+from rehost.core.agentapi import RunOptions, Unreadable
+from rehost.core.bandwidth import MOST_WINDOWS, Window, window
 from rehost.core.errors import InvalidValueError
+from rehost.core.round import NotConverging
 
 LONGEST = 2048  # characters
 LONGEST_COMMAND = 1024
 MOST_STREAMS = 16
+MOST_ROUNDS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicationParameters:
     """How a job copies and checks. The first three are the reference's, the others rehost's own."""
 
-    bandwidth_limit: int = 0  # KB/s over all streams, 0: no limit
+    bandwidth_limit: int = 0  # KB/s over all streams, 0: no limit; outside the schedule's windows
     compress_level: int = 1  # 0 (none) to 10
     checksum: bool = True  # the receiver verifies each chunk before it writes it
     streams: int = 2  # connections of a run
     freeze_deadline: float = 60.0  # seconds after which the source is thawed whatever happens
+    freeze_target: float = 1.0  # seconds: rounds go on until the freeze is expected to be as short as that
+    most_rounds: int = 10  # rounds between the first and the last at most
+    not_converging: NotConverging = NotConverging.FREEZE
+    unreadable: Unreadable = Unreadable.FAIL
+    bandwidth_schedule: tuple[Window, ...] = ()  # in the source's local time
     boot_check_command: str = ""  # run in the booted image; its exit code decides
 
     def options(self) -> RunOptions:
         """What of it the agent has to know."""
         return RunOptions(
-            self.bandwidth_limit, self.compress_level, self.checksum, self.streams, self.freeze_deadline
+            bandwidth_limit=self.bandwidth_limit,
+            compress_level=self.compress_level,
+            checksum=self.checksum,
+            streams=self.streams,
+            freeze_deadline=self.freeze_deadline,
+            freeze_target=self.freeze_target,
+            most_rounds=self.most_rounds,
+            not_converging=self.not_converging,
+            unreadable=self.unreadable,
+            bandwidth_schedule=self.bandwidth_schedule,
         )
 
 
@@ -56,6 +73,17 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"a whole number from 1 to {MOST_STREAMS}",
     ),
     "freeze_deadline": (lambda v: _is_number(v) and 1 <= v <= 3600, "seconds from 1 to 3600"),
+    "freeze_target": (lambda v: _is_number(v) and 0.01 <= v <= 3600, "seconds from 0.01 to 3600"),
+    "most_rounds": (
+        lambda v: _is_integer(v) and 1 <= v <= MOST_ROUNDS,
+        f"a whole number from 1 to {MOST_ROUNDS}",
+    ),
+    "not_converging": (lambda v: v in list(NotConverging), '"freeze" or "fail"'),
+    "unreadable": (lambda v: v in list(Unreadable), '"fail" or "zero"'),
+    "bandwidth_schedule": (
+        lambda v: isinstance(v, list) and len(v) <= MOST_WINDOWS,
+        f"a list of at most {MOST_WINDOWS} windows",
+    ),
     "boot_check_command": (
         lambda v: isinstance(v, str) and len(v) <= LONGEST_COMMAND and _is_text(v),
         f"a shell command of at most {LONGEST_COMMAND} characters",
@@ -75,7 +103,26 @@ def parse(text: str) -> ReplicationParameters:
         allowed, says = _KEYS[key]
         if not allowed(value):
             raise _invalid(f"{key}={json.dumps(value)[:80]} is not allowed; it has to be {says}")
-    return ReplicationParameters(**values)
+    return ReplicationParameters(**values | _made_of(values))
+
+
+def _made_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that JSON cannot say by itself."""
+    return {key: make(values[key]) for key, make in _MADE.items() if key in values}
+
+
+def _schedule(windows: list[Any]) -> tuple[Window, ...]:
+    try:
+        return tuple(map(window, windows))
+    except ValueError as error:
+        raise _invalid(f"bandwidth_schedule={json.dumps(windows)[:80]} is not allowed; {error}") from None
+
+
+_MADE: dict[str, Callable[[Any], Any]] = {
+    "not_converging": NotConverging,
+    "unreadable": Unreadable,
+    "bandwidth_schedule": _schedule,
+}
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Inventory:
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...] = ()
     kernel_level: int = KernelLevel.BLOCKS
+    untracked: str = ""  # why the kernel level is not TRACKING
     platform_version: str = ""
     machine_id: str = ""
 

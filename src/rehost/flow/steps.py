@@ -28,6 +28,7 @@ from rehost.core.server import Inventory
 from rehost.flow import plan
 from rehost.flow.engine import InterruptedByStopError
 from rehost.flow.ports import Converter, Door
+from rehost.flow.retention import retain
 from rehost.store.database import new_id
 from rehost.store.images import ImageRecord
 from rehost.store.runs import Run
@@ -122,7 +123,7 @@ class Steps:
         inventory = self.store.servers.get(job.spec.source_id).inventory
         disks = plan.disks_of(job.spec, inventory)
         volumes = plan.volumes_of(disks)
-        self.driver.create_replica(job.id, volumes, run.generation)
+        roots = self.driver.create_replica(job.id, volumes, run.generation, run.id)
         options = replication.parse(job.spec.replication_parameters).options()
         leave = self.door.leave(job.id, run.id, run.generation, volumes, checksum=options.checksum)
         assignment = Assignment(
@@ -134,6 +135,7 @@ class Steps:
             receiver_port=leave.port,
             volumes=plan.assignment_volumes(disks),
             options=options,
+            base_roots=tuple(root.hex() for root in roots),
         )
         instance = job.transition_instance_id or new_id(Kind.INSTANCE)
         self.store.runs.hand_over(assignment, inventory, instance, ACTOR)
@@ -155,7 +157,7 @@ class Steps:
     def _build(self, task: _Task) -> str:
         job = task.job
         self._say(task, 0.0, "sealing")
-        self.driver.seal(job.id, _roots(task.run.result))
+        self.driver.seal(job.id, task.run.id, _roots(task.run.result))
         record = self.store.images.reserve(job, task.run.id)
         overlays = self.driver.create_image(
             record.id,
@@ -193,6 +195,7 @@ class Steps:
 
     def _clean(self, task: _Task) -> str:
         self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
+        retain(self.store, self.driver, task.job)
         event = Event.CLEANED if task.job.spec.run_once else Event.WAIT
         self.store.runs.end(task.run.id, event, ACTOR)
         return NEXT

@@ -1,7 +1,8 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, says
-which sources are offline, and releases what deleted jobs and source servers held.
+It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs and
+the next runs of those that wait, says which sources are offline, keeps the images of waiting jobs as few as
+asked, and releases what deleted jobs and source servers held.
 """
 
 import logging
@@ -14,6 +15,7 @@ from rehost.core.job import Event, JobState, Status
 from rehost.flow.engine import Engine, WorkflowState
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ports import Door
+from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
@@ -69,6 +71,7 @@ class Upkeep:
         running = self._store.jobs.in_states(*_RUNNING)
         if self._ticks % LOOK_AT_ENGINE == 0:
             self._each(running, self._keep_running)
+            self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each(self._store.jobs.due(), self._begin)
@@ -119,8 +122,13 @@ class Upkeep:
             self._store.jobs.report(job.id, run.id, JobState.SYNCING, 0.0, info)
 
     def _begin(self, job: Job) -> None:
-        run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, "its scheduled start")
+        why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
+        run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
         start_workflow(self._engine, run)
+
+    def _retain(self, job: Job) -> None:
+        """What was in use at the end of the last run, or was deleted since."""
+        retain(self._store, self._driver, job)
 
     def _release(self, job: Job) -> None:
         """Images that are ready stay, and keep the replica that they are built on."""

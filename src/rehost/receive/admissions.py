@@ -1,15 +1,17 @@
 """Who is in: verifies tickets, shares one open replica among its connections, ends displaced streams."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rehost.block.replica import Replica, open_replica
+from rehost.block.writer import ReplicaWriter, open_writer
 from rehost.core.errors import ConnectionLostError
 from rehost.receive.session import Admission
 from rehost.receive.ticket import Ticket, verify
+from rehost.receive.volumes import devices
 from rehost.wire.messages import Hello
 
 _DISPLACED_WAIT = 30.0  # seconds that a new stream waits for the one it displaces
@@ -17,7 +19,7 @@ _DISPLACED_WAIT = 30.0  # seconds that a new stream waits for the one it displac
 
 @dataclass(slots=True)
 class _Shared:
-    replica: Replica
+    replica: ReplicaWriter
     users: int = 0
 
 
@@ -37,6 +39,7 @@ class Admissions:
         self._clock = clock
         self._lock = threading.Lock()
         self._shared: dict[str, _Shared] = {}
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._streams: dict[tuple[str, int], _Stream] = {}
 
     @contextmanager
@@ -76,7 +79,7 @@ class Admissions:
             )
 
     @contextmanager
-    def _opened(self, ticket: Ticket) -> Iterator[Replica]:
+    def _opened(self, ticket: Ticket) -> Iterator[ReplicaWriter]:
         shared = self._share(ticket.replica)
         try:
             yield shared.replica
@@ -84,17 +87,27 @@ class Admissions:
             self._release(ticket.replica, shared)
 
     def _share(self, name: str) -> _Shared:
-        with self._lock:
+        """One that broke, or on which a newer layer lies, is closed at once: it may hold locks on images."""
+        with self._turn(name):
             shared = self._shared.get(name)
-            if shared is None or shared.replica.broken:
-                shared = self._shared[name] = _Shared(open_replica(self._replicas / name))
+            if shared is not None and (shared.replica.broken or shared.replica.outdated):
+                shared.replica.close()
+                shared = None
+            if shared is None:
+                shared = _Shared(open_writer(self._replicas / name, devices))
+                self._shared[name] = shared
             shared.users += 1
             return shared
 
     def _release(self, name: str, shared: _Shared) -> None:
-        with self._lock:
+        with self._turn(name):
             shared.users -= 1
             if shared.users == 0:
                 shared.replica.close()
                 if self._shared.get(name) is shared:
                     del self._shared[name]
+
+    def _turn(self, name: str) -> threading.Lock:
+        """Opening takes a moment, in which other replicas are not kept waiting."""
+        with self._lock:
+            return self._turns[name]

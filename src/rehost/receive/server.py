@@ -138,6 +138,8 @@ class _Conversation:
         while not session.done:
             self._check_wanted()
             messages = self._channel.receive(_SILENCE if session.pending else _TICK)
+            if not messages and not session.pending:
+                session.check()  # what is sealed or taken over is let go, whatever the peer does
             for message in messages:
                 for answer in session.handle(message, time.monotonic()):
                     self._channel.send(answer)

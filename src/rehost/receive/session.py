@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rehost.block.replica import Replica
 from rehost.block.room import room_at
 from rehost.block.volume import ChunkWrite, ZeroWrite
+from rehost.block.writer import ReplicaWriter
 from rehost.core import digest
 from rehost.core.errors import (
     DigestMismatchError,
@@ -28,7 +28,7 @@ class Admission:
     """A verified ticket and the open replica that it is for."""
 
     ticket: Ticket
-    replica: Replica
+    replica: ReplicaWriter
 
 
 class Session:
@@ -54,6 +54,11 @@ class Session:
     def due(self, now: float) -> bool:
         """The batch is full or old enough; `now` in seconds of the clock that `handle` is given."""
         return self._batch.due(now)
+
+    def check(self) -> None:
+        """TicketStaleError once the ticket is of no use any more; nothing before there is one."""
+        if self._admission is not None:
+            self._admission.replica.check(self._admission.ticket.generation)
 
     def handle(self, message: m.Message, now: float) -> list[m.Message]:
         match message:
@@ -105,7 +110,7 @@ class Session:
         told = tuple((v.volume, v.size, v.chunk) for v in admission.ticket.volumes)
         if told != tuple((v.volume, v.size, v.chunk) for v in replica.shapes):
             raise TicketError("the ticket names other volumes than the replica has", "start the job again")
-        replica.fence.check(admission.ticket.generation)
+        replica.check(admission.ticket.generation)
         volumes = (m.VolumeState(v.volume, v.size, v.chunk, replica.fresh(v.volume)) for v in replica.shapes)
         return m.Welcome(min(hello.version, m.VERSION), WINDOW, tuple(volumes))
 
@@ -130,7 +135,7 @@ class Session:
         return m.Digests(request.volume, request.first, found)
 
     def _complete(self) -> m.Completed:
-        self._open.replica.fence.check(self._open.ticket.generation)
+        self.check()
         completed = m.Completed(self._open.replica.roots())
         self.done = True
         return completed

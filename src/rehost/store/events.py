@@ -26,6 +26,11 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def add(self, subject: str, actor: str, what: str, detail: str = "") -> None:
+        """For what no other row changes by."""
+        with self._database.write() as connection:
+            note(connection, self._database.now(), subject, actor, what, detail)
+
     def of(self, subject: str) -> tuple[EventRecord, ...]:
         """All events of one resource, oldest first."""
         query = sa.select(events).where(events.c.subject == subject).order_by(events.c.id)

@@ -14,7 +14,7 @@ from rehost.core.errors import (
     SourceServerStateError,
 )
 from rehost.core.ids import Kind
-from rehost.core.job import UNFINISHED, Event, JobState
+from rehost.core.job import OVER, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
 from rehost.store import servers, transition
 from rehost.store.database import Database, new_id
@@ -24,6 +24,7 @@ from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
 from rehost.store.transition import SPEC_COLUMNS, Job
 
+HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 
 
@@ -103,11 +104,23 @@ class Jobs:
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 
-    def due(self) -> tuple[Job, ...]:
-        """The jobs whose scheduled start has come."""
-        query = sa.select(jobs).where(
-            jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= self._database.now()
+    def repeated(self, source_id: str) -> str:
+        """The job of a source that runs again and again and is not over; empty if there is none."""
+        over = [status.value for status in OVER]
+        query = sa.select(jobs.c.id).where(
+            jobs.c.source_id == source_id, sa.not_(jobs.c.run_once), jobs.c.status.not_in(over)
         )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or ""
+
+    def due(self) -> tuple[Job, ...]:
+        """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago."""
+        now = self._database.now()
+        first = sa.and_(jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= now)
+        next_run = sa.and_(
+            jobs.c.status == JobState.WAITING.status, jobs.c.ended + jobs.c.frequency * HOUR <= now
+        )
+        query = sa.select(jobs).where(sa.or_(first, next_run))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 

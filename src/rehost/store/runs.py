@@ -16,7 +16,7 @@ from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
 from rehost.store.schema import jobs, runs, source_servers
-from rehost.store.status import sync_info
+from rehost.store.status import copy_info, sync_info
 
 
 class RunType(StrEnum):
@@ -29,7 +29,7 @@ class Run:
     id: str
     job: str
     number: int  # from 1
-    generation: int  # from 1
+    generation: int  # from 1, rising over all runs of a job: it is what fences writers
     type: RunType
     started: float
     ended: float | None
@@ -46,13 +46,14 @@ class Runs:
 
     def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
         """Start a job: move it by the event and give it its next run, or the next generation of one that
-        did not end, in one transaction. NotFoundError or InvalidTransitionError."""
+        has neither ended nor an image, in one transaction. NotFoundError or InvalidTransitionError."""
         with self._database.write() as connection:
             now = self._database.now()
             job = transition.read(connection, job_id)
             open_run = _read(connection, job.current_run)
-            if open_run is None or open_run.ended is not None:
-                run = _add(connection, job_id, 1 if open_run is None else open_run.number + 1, kind, now)
+            if open_run is None or open_run.ended is not None or open_run.image_id:
+                _end(connection, open_run, now)
+                run = _add(connection, job_id, open_run, kind, now)
             else:
                 run = _raise_generation(connection, open_run)
             transition.move(
@@ -131,7 +132,17 @@ class Runs:
             now = self._database.now()
             run = _exists(_read(connection, run_id))
             job = transition.read(connection, run.job)
-            transition.move(connection, now, job, event, actor, "", progress=100.0, status_info="", ended=now)
+            transition.move(
+                connection,
+                now,
+                job,
+                event,
+                actor,
+                "",
+                progress=100.0,
+                status_info=copy_info(run.result),
+                ended=now,
+            )
             connection.execute(runs.update().where(runs.c.id == run_id).values(ended=now))
 
     def note_error(self, run_id: str, error: str) -> None:
@@ -143,14 +154,18 @@ class Runs:
             connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
 
 
-def _add(connection: sa.Connection, job_id: str, number: int, kind: RunType, now: float) -> Run:
+def _add(connection: sa.Connection, job_id: str, last: Run | None, kind: RunType, now: float) -> Run:
     run_id = new_id(Kind.RUN)
-    connection.execute(
-        runs.insert().values(
-            id=run_id, job=job_id, number=number, generation=1, type=kind, started=now, image_id="", error=""
-        )
-    )
+    number, generation = (0, 0) if last is None else (last.number, last.generation)
+    row = {"id": run_id, "job": job_id, "number": number + 1, "generation": generation + 1, "type": kind}
+    connection.execute(runs.insert().values(**row, started=now, image_id="", error=""))
     return _exists(_read(connection, run_id))
+
+
+def _end(connection: sa.Connection, run: Run | None, now: float) -> None:
+    """Of a run that has its image only the cleaning failed: what is left to clean falls to the next one."""
+    if run is not None and run.ended is None:
+        connection.execute(runs.update().where(runs.c.id == run.id).values(ended=now))
 
 
 def _raise_generation(connection: sa.Connection, run: Run) -> Run:

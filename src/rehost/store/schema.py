@@ -124,7 +124,7 @@ runs = Table(
     Column("id", String, primary_key=True),
     Column("job", String, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),  # from 1, per job
-    Column("generation", Integer, nullable=False),  # from 1; each start of the same run raises it
+    Column("generation", Integer, nullable=False),  # from 1, per job; each start of a run raises it
     Column("type", String, nullable=False),
     Column("started", Float, nullable=False),
     Column("ended", Float),

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rehost.core.agentapi import DiskProgress, Progress
+from rehost.core.agentapi import DiskProgress, Progress, Result
+
+MOST_PLACES = 100  # of unreadable bytes that are listed; the run's report has all
 
 
 def sync_info(progress: Progress) -> str:
@@ -26,6 +28,27 @@ def phase_info(phase: str, message: str = "") -> str:
     return _text({"phase": phase, "message": message} if message else {"phase": phase})
 
 
+def copy_info(result: Result | None) -> str:
+    """After a run: how its copy went, above all how long the source was frozen, and why then."""
+    if result is None or result.report is None:
+        return ""
+    report = result.report
+    copy = {
+        "rounds": len(report.rounds),
+        "read": report.read,
+        "sent": report.sent,
+        "freeze_seconds": report.freeze_seconds,
+        "held_seconds": report.held_seconds,
+        "freeze_reason": report.freeze_reason,
+        "limits": report.limits,
+        "unreadable_bytes": sum(lost.end - lost.start for lost in report.unreadable),
+        "unreadable": report.unreadable[:MOST_PLACES],
+        "hooks": report.hooks,
+        "partitions": report.consistency,
+    }
+    return _text({"copy": copy})
+
+
 def error_info(code: str, what: str, advice: str) -> str:
     return _text({"error_code": code, "error_msg": what, "advice": advice})
 
@@ -40,6 +63,9 @@ def _disk(disk: DiskProgress, round_number: int) -> dict[str, object]:
         "changed": disk.changed,
         "rate": disk.rate,
         "eta": disk.eta,
+        "send_rate": disk.send_rate,
+        "backlog": disk.backlog,
+        "unreadable": disk.unreadable,
         "round": round_number,
     }
 

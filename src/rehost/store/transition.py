@@ -6,10 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rehost.core.errors import InvalidTransitionError, NotFoundError
-from rehost.core.job import Event, JobState, follow, state_of
+from rehost.core.job import OVER, Event, JobState, follow, state_of
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
-from rehost.store.schema import jobs
+from rehost.store.schema import jobs, source_servers
 
 SPEC_COLUMNS = tuple(field.name for field in fields(JobSpec))
 
@@ -58,7 +58,15 @@ def move(
         raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
     text = f"{job.state.name} -> {new.name}"
     note(connection, now, job.id, actor, event.name, f"{text}: {detail}" if detail else text)
+    if new.status in OVER:
+        _tell_source(connection, job.spec.source_id)
     return read(connection, job.id)
+
+
+def _tell_source(connection: sa.Connection, source_id: str) -> None:
+    """Its agent keeps what a later run of the job would have built on, see `AssignmentAnswer.keep`."""
+    told = source_servers.update().where(source_servers.c.id == source_id)
+    connection.execute(told.values(assignment_version=source_servers.c.assignment_version + 1))
 
 
 def record(row: Any) -> Job:

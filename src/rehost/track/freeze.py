@@ -31,14 +31,20 @@ class Freezer:
     """
 
     def __init__(
-        self, systems: Mapping[FileSystem, int], deadline: float, launcher: Sequence[str] = LAUNCHER
+        self,
+        systems: Mapping[FileSystem, int],
+        deadline: float,
+        launcher: Sequence[str] = LAUNCHER,
+        afterwards: Sequence[str] = (),
     ) -> None:
         """`systems`, deepest mount first, with a descriptor on each; `deadline` in seconds from the first
-        freeze; `launcher` is the command that runs `track.watchdog`, which appends its arguments."""
+        freeze; `launcher` is the command that runs `track.watchdog`, which appends its arguments;
+        `afterwards` is the command that the watchdog starts if it thaws, or if this process is gone."""
         self._systems = tuple(systems)
         self._descriptors = tuple(systems.values())
         self._deadline = deadline
         self._launcher = launcher
+        self._afterwards = ("--", *afterwards) if afterwards else ()
         self._frozen: list[int] = []  # places in the tuples, in the order of freezing
         self._began = self._complete = 0.0  # when the first and the last was frozen
         self._locked = False
@@ -71,6 +77,8 @@ class Freezer:
         if self._frozen:
             with suppress(FreezeError):
                 self.thaw()
+        elif self.process.poll() is None:
+            self._word(b"D")  # nothing is frozen, and this process lives
         self._unlock()
         self._end()
 
@@ -94,7 +102,7 @@ class Freezer:
             raise FreezeError(*self._why_torn(torn, fired))
 
     def _launch(self, commands: int, answers: int) -> "subprocess.Popen[bytes]":
-        arguments = (commands, answers, self._deadline, *self._descriptors)
+        arguments = (commands, answers, self._deadline, *self._descriptors, *self._afterwards)
         return subprocess.Popen(
             [*self._launcher, *map(str, arguments)],
             pass_fds=(commands, answers, *self._descriptors),

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehost.core.extent import Extent, chunk_count, merge
+from rehost.core.extent import Extents, chunk_count
+from rehost.core.extents import MOST, Gathering
 from rehost.track.bpf import system
-from rehost.track.bpf.memory import memory_of
+from rehost.track.bpf.memory import Asked, memory_of
 from rehost.track.bpf.programs import BLOCK, CELLS, COUNTS, GROUP, Maps
 
 NAMES = ("epoch", "cells", "groups", "counts")
@@ -32,7 +33,8 @@ class KernelMaps:
         self._size, self._chunk, self._rows = size, chunk, rows
         self._groups_count = groups_of(size, chunk)
         self._epoch = memory_of(descriptors[0], 8, 1, writable=True)
-        self._cells = memory_of(descriptors[1], 4 * CELLS, self._groups_count)
+        # Mapped, all of them would count as memory of this process: 64 MiB for 16 TiB.
+        self._cells = Asked(descriptors[1], 4 * CELLS, self._groups_count)
         self._groups = memory_of(descriptors[2], GROUP, self._groups_count)
         self._cpus = possible_cpus()
 
@@ -41,19 +43,23 @@ class KernelMaps:
         epoch, cells, groups, counts = self.descriptors
         return Maps(epoch=epoch, cells=cells, groups=groups, counts=counts)
 
+    @property
+    def epoch(self) -> int:
+        return self._epoch.word(0)
+
     def raise_epoch(self) -> int:
         """The new epoch. Events that are under way may still mark the old one, see `wait_for_programs`."""
-        epoch = self._epoch.word(0) + 1
-        self._epoch.set_word(0, epoch)
-        return epoch
+        self._epoch.set_word(0, self.epoch + 1)
+        return self.epoch
 
-    def since(self, epoch: int) -> list[Extent]:
-        """What was marked in this epoch or later, merged: whole chunks, cut at the disk's end."""
-        return merge(
-            Extent(first * self._chunk, min(end * self._chunk, self._size))
-            for first, end in self._runs(epoch)
-            if first * self._chunk < self._size
-        )
+    def since(self, epoch: int) -> Extents:
+        """What was marked in this epoch or later: whole chunks, cut at the disk's end; if it is in very many
+        places, with what lies between them."""
+        marked = Gathering(MOST, 0)
+        for first, end in self._runs(epoch):
+            if first * self._chunk < self._size:
+                marked.add(first * self._chunk, min(end * self._chunk, self._size))
+        return marked.extents()
 
     def count(self, row: int) -> Count:
         value = ctypes.create_string_buffer(COUNTS * self._cpus)
@@ -68,7 +74,7 @@ class KernelMaps:
             os.close(descriptor)
 
     def _runs(self, epoch: int) -> Iterator[tuple[int, int]]:
-        """Marked chunks, first and end."""
+        """Marked chunks, first and end, ascending by the first."""
         words, per = self._groups.all(), GROUP // 4
         for group in range(self._groups_count):
             any_, all_ = words[group * per], words[group * per + 1]
@@ -76,15 +82,15 @@ class KernelMaps:
             if all_ >= epoch:
                 yield base, base + CELLS
             elif any_ >= epoch:
-                yield from _marked(words[group * per + 2 : (group + 1) * per], epoch, base, BLOCK)
-                yield from _marked(self._cells.element(group), epoch, base, 1)
+                blocks = words[group * per + 2 : (group + 1) * per]
+                cells = self._cells.element(group)
+                yield from sorted(_marked(blocks, epoch, base, BLOCK) + _marked(cells, epoch, base, 1))
 
 
-def _marked(words: memoryview, epoch: int, base: int, size: int) -> Iterator[tuple[int, int]]:
+def _marked(words: memoryview, epoch: int, base: int, size: int) -> list[tuple[int, int]]:
     """The chunks, first and end, of words that stand for `size` chunks each."""
-    for place, mark in enumerate(words):
-        if mark >= epoch:
-            yield base + place * size, base + (place + 1) * size
+    places = [base + place * size for place, mark in enumerate(words) if mark >= epoch]
+    return [(place, place + size) for place in places]
 
 
 def create(size: int, chunk: int, rows: int) -> KernelMaps:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehost.core.errors import SourceDiskChangedError, SourceReadError
+from rehost.track.btrfsmap import devices_of
 from rehost.track.libc import syncfs
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -71,13 +72,23 @@ def open_on(system: FileSystem) -> int:
             fd = os.open(point, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             continue  # another mount point may still be reachable; none at all is an error below
-        if os.fstat(fd).st_dev == system.device or system.kind == "btrfs":
+        if _is_on(fd, system):
             return fd
         os.close(fd)
     raise SourceDiskChangedError(
         f"the file system mounted on {system.points[0]} cannot be opened",
         "it was unmounted or is hidden by another mount: start the job again, with all file systems in place",
     )
+
+
+def _is_on(fd: int, system: FileSystem) -> bool:
+    """Files of btrfs have device numbers of their own."""
+    if system.kind != "btrfs":
+        return os.fstat(fd).st_dev == system.device
+    try:
+        return system.device in devices_of(fd)
+    except OSError:  # something else is mounted there
+        return False
 
 
 def sync(systems: Mapping[FileSystem, int]) -> None:

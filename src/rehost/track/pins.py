@@ -33,6 +33,8 @@ class Token:
     maps: tuple[int, ...]  # the kernel's numbers of them
     links: tuple[int, ...]
     unseen: tuple[tuple[int, int], ...]  # see `audit.Bounds`: one for each completion program
+    passthrough: int  # commands past the block layer that are accounted for
+    reliable: int  # the epoch from which on no mark is missing, as far as the audit knows
 
 
 class Shelf:

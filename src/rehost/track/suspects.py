@@ -4,21 +4,29 @@ Everything above this module looks only at suspects (and at chunks whose used bl
 suspects whole disks unless the kernel's counters prove them idle; `tracked.Tracked` knows single writes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rehost.core.extent import Extent
+from rehost.track.bookmark import Bookmark
 from rehost.track.counters import Counters, counters_of
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    extents: tuple[Extent, ...] | None  # bytes of the disk, merged; None: all of it
+    extents: Sequence[Extent] | None  # bytes of the disk, merged; None: all of it
     reason: str  # for people
 
 
 class Suspects(Protocol):
     """One for all disks of a run; a disk is named by its device number."""
+
+    def resume(self, device: int, bookmark: Bookmark) -> str:
+        """Take a pass of an earlier run for the last completed one; why that cannot be, empty if it can.
+
+        Before the first `begin`.
+        """
 
     def begin(self, device: int) -> Suspicion:
         """What was written since the `begin` of the last completed pass; a new pass begins with it.
@@ -29,6 +37,16 @@ class Suspects(Protocol):
 
     def complete(self, device: int) -> None:
         """The pass that began last is durable as a whole."""
+
+    def bookmark(self, device: int) -> Bookmark | None:
+        """Of the last completed pass; None where nothing outlives the run."""
+
+    def pending(self, device: int) -> int | None:
+        """Bytes that were written since the last `begin`, as far as can be told cheaply and at any time, from
+        another thread too; None: nobody knows."""
+
+    def leave(self) -> None:
+        """No pass follows in this run; later ones may resume from its bookmarks."""
 
     def close(self) -> None:
         """No pass follows."""
@@ -49,6 +67,9 @@ class IdleDisks:
         self._begun: dict[int, Counters | None] = {}
         self._completed: dict[int, Counters] = {}
 
+    def resume(self, device: int, bookmark: Bookmark) -> str:
+        return "writes are not tracked"
+
     def begin(self, device: int) -> Suspicion:
         now, before = counters_of(device), self._completed.get(device)
         self._begun[device] = now
@@ -62,6 +83,16 @@ class IdleDisks:
             self._completed.pop(device, None)
         elif now.reads > begun.reads or device in self._completed:
             self._completed[device] = begun
+
+    def bookmark(self, device: int) -> None:
+        return None
+
+    def pending(self, device: int) -> int | None:
+        marked, now = self._begun.get(device) or self._completed.get(device), counters_of(device)
+        return 0 if marked is not None and now is not None and now.writes == marked.writes else None
+
+    def leave(self) -> None:
+        """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -7,12 +7,14 @@ began are the cells that are N or more.
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 from rehost.block.linux import aligned_buffer
 from rehost.core.errors import TrackingError
-from rehost.core.extent import Extent, chunk_size_for
+from rehost.core.extent import Extents, chunk_size_for
 from rehost.track.audit import Bounds, Look, Verdict, bounds, judge
+from rehost.track.bookmark import Bookmark
 from rehost.track.bpf import system
 from rehost.track.bpf.attach import Attached, Rung
 from rehost.track.bpf.programs import Target
@@ -40,7 +42,8 @@ class Tracker:
     resumed: bool = False
     kept: bool = False  # pinned, with a token
     unseen: tuple[Bounds, ...] = ()
-    _passthrough: int = field(default=0, init=False)
+    passthrough: int = 0  # commands past the block layer that are accounted for
+    reliable: int = 1  # the epoch from which on no mark is missing
 
     def close_epoch(self) -> int:
         """Begin a new epoch and return it: a write that `since` does not tell now is told with it."""
@@ -48,8 +51,8 @@ class Tracker:
         system.wait_for_programs()  # what read the old epoch has stored it
         return epoch
 
-    def since(self, epoch: int) -> list[Extent]:
-        """What was written in this epoch or later, merged, in whole chunks."""
+    def since(self, epoch: int) -> Extents:
+        """What was written in this epoch or later, in whole chunks."""
         return self.maps.since(epoch)
 
     def doubt(self) -> str:
@@ -64,7 +67,26 @@ class Tracker:
         why = self._passed() or self._uncounted()
         if why:
             self.begin_audit()
+            self.reliable = self.maps.epoch
         return why
+
+    def bookmark(self, epoch: int) -> Bookmark | None:
+        """For `objection`, in whatever process goes on with this tracker; None if it ends with this one."""
+        token = self.token()
+        return Bookmark(token.disk, token.maps, token.links, epoch) if self.kept else None
+
+    def objection(self, bookmark: Bookmark) -> str:
+        """Why `since` the bookmark's epoch is not all that was written; empty if it is."""
+        if bookmark.disk.boot != self.disk.boot:
+            return "the source was booted since the run before"
+        if bookmark.disk != self.disk:
+            return f"{self.disk.path} is another disk than in the run before"
+        token = self.token()
+        if (bookmark.maps, bookmark.links) != (token.maps, token.links):
+            return "tracking was lost since the run before"
+        if bookmark.epoch < self.reliable:
+            return "not every write since the run before was seen"
+        return ""
 
     def misses(self) -> list[int | None]:
         """How often each completion program was left out, at any disk's events; None if not told."""
@@ -72,6 +94,12 @@ class Tracker:
 
     def close(self) -> None:
         """Give this process' hold up; what is not kept ends with it."""
+        if self.kept:  # an audit that began anew has other figures; with the old ones it only doubts again
+            with suppress(OSError):
+                self.shelf.write(self.token())
+        self._let_go()
+
+    def _let_go(self) -> None:
         for one in self.attached:
             one.close()
         self.maps.close()
@@ -80,10 +108,10 @@ class Tracker:
     def stop(self) -> None:
         """End the tracking."""
         self.shelf.clear()
-        self.close()
+        self._let_go()
 
     def _passed(self) -> str:
-        fresh = self.maps.count(0).passthrough - self._passthrough
+        fresh = self.maps.count(0).passthrough - self.passthrough
         if not fresh:
             return ""
         return f"{fresh} commands with data came past the block layer (SG_IO, NVMe passthrough) and may write"
@@ -123,7 +151,7 @@ class Tracker:
                 break
             time.sleep(_PAUSE)
         self.unseen = tuple(map(bounds, zip(*looks, strict=True)))
-        self._passthrough = self.maps.count(0).passthrough
+        self.passthrough = self.maps.count(0).passthrough
 
     def check_canary(self) -> None:
         """TrackingError if a read of the disk is not seen by every program: nor are its writes then."""
@@ -152,6 +180,8 @@ class Tracker:
             tuple(map(system.id_of, self.maps.descriptors)),
             tuple(system.id_of(one.link) for one in self.attached),
             tuple((one.low, one.high) for one in self.unseen),
+            self.passthrough,
+            self.reliable,
         )
 
 
@@ -202,7 +232,18 @@ def _take(token: Token, shelf: Shelf, rows: int) -> Tracker:
         Attached(shelf.get(f"{_PROGRAMS}{row}"), shelf.get(f"{_LINKS}{row}"), True) for row in range(rows)
     ]
     unseen = tuple(Bounds(low, high) for low, high in token.unseen)
-    return Tracker(token.disk, maps, attached, shelf, token.rung, resumed=True, kept=True, unseen=unseen)
+    return Tracker(
+        token.disk,
+        maps,
+        attached,
+        shelf,
+        token.rung,
+        resumed=True,
+        kept=True,
+        unseen=unseen,
+        passthrough=token.passthrough,
+        reliable=token.reliable,
+    )
 
 
 def _undo(tracker: Tracker) -> None:

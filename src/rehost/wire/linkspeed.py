@@ -12,8 +12,10 @@ _FIGURES = Struct("=120xQ40xQQ")
 
 
 class LinkSpeed:
-    """Bytes that the peer's kernel took, over the time in which some were under way and its buffer was not
-    full. So a receiver whose disk is slow does not look like a slow network: compression would not help it."""
+    """Bytes that the peer's kernel took, over the time in which some were under way and its buffer not full.
+
+    So a receiver whose disk is slow does not look like a slow network: compression would not help it.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

@@ -24,7 +24,7 @@ _LEFT_OUT = frozenset(
     ftplib html idlelib imaplib imghdr lib-dynload lib2to3 lzma mailbox mailcap msilib multiprocessing
     netrc nntplib optparse pdb pickletools pip plistlib poplib profile pstats pty pyclbr pydoc pydoc_data
     site-packages sitecustomize smtpd smtplib sndhdr socketserver sqlite3 sre_compile sre_constants
-    sre_parse statistics sunau symtable tabnanny tarfile telnetlib test this tkinter tomllib trace
+    sre_parse statistics sunau symtable tabnanny tarfile telnetlib test this tkinter trace
     tracemalloc tty turtle turtledemo unittest uu venv wave webbrowser wsgiref xdrlib xml xmlrpc zipapp
     zipfile
     """.split()  # noqa: SIM905

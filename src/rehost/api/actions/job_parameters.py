@@ -111,9 +111,6 @@ def _periodic(values: Values) -> None:
     for name in ("Frequency", "MaxNumberOfImageToKeep"):
         if values.number(name) is None:
             raise errors.missing(name, "RunOnce=false needs it.")
-    raise errors.not_yet(
-        "RunOnce", "false", "a job runs once", "Leave RunOnce out, and create another job for another run."
-    )
 
 
 def _target(values: Values) -> None:

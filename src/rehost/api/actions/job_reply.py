@@ -140,7 +140,9 @@ FIELDS: Fields = (
     Field("SourceId", Kind.STRING),
     Field("StartTime", Kind.TIME),
     Field("Status", Kind.STRING),
-    Field("StatusInfo", Kind.STRING, "JSON: phase, round and the disks' figures, or error and advice."),
+    Field(
+        "StatusInfo", Kind.STRING, "JSON: phase, round, the disks' figures; the copy; or error and advice."
+    ),
     Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
     Field("SystemDiskSize", Kind.INTEGER, "GiB."),
     Wrapped("Tags", "Tag", (Field("Key", Kind.STRING), Field("Value", Kind.STRING))),

@@ -80,11 +80,19 @@ def _reply(server: SourceServer) -> dict[str, object]:
         "ReplicationDriver": "SMT",
         "SourceId": server.id,
         "State": server.state.value,
-        "StatusInfo": _text({"error_code": code, "error_msg": message}) if code else "",
+        "StatusInfo": _status(inventory, code, message),
         "SystemDiskParts": _parts(inventory, inventory.system_disk),
         "SystemDiskSize": gib(inventory.system_disk.size),
         "SystemInfo": server.system_info,
     }
+
+
+def _status(inventory: Inventory, code: str, message: str) -> str:
+    """What there is to say, as JSON; empty if there is nothing."""
+    said = {"error_code": code, "error_msg": message} if code else {}
+    if inventory.untracked:
+        said["untracked"] = inventory.untracked
+    return _text(said) if said else ""
 
 
 def _error(server: SourceServer) -> tuple[str, str]:
@@ -156,7 +164,11 @@ _SERVER = (
     Field("ReplicationDriver", Kind.STRING, "SMT."),
     Field("SourceId", Kind.STRING),
     Field("State", Kind.STRING, "Unavailable, Available, InUse or Deleting."),
-    Field("StatusInfo", Kind.STRING, "JSON with error_code and error_msg when something is wrong."),
+    Field(
+        "StatusInfo",
+        Kind.STRING,
+        "JSON: error_code and error_msg when something is wrong; untracked: why KernelLevel is not 2.",
+    ),
     Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
     Field("SystemDiskSize", Kind.INTEGER, "GiB."),
     Field("SystemInfo", Kind.STRING, "JSON of at most 1 KB."),

@@ -1,14 +1,16 @@
 """The local driver: the folders `replicas` and `images` of one data folder, and QEMU on this host.
 
-replicas/<job>/disk-<n>.raw ...          written by the receiver, sealed at the end of the copy
+replicas/<job>/layers/<number>/ ...      written by the receiver, sealed at the end of the copy
 images/<id>/disk-<n>.qcow2 image.json    overlays, with the way to the replica relative: data can be moved
 images/<id>/report.json boot/            what the conversion changed, what the boot check saw
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from rehost.block.layer import chain
 from rehost.compute.driver import (
     BOOT_DEADLINE,
     BootEvidence,
@@ -16,12 +18,13 @@ from rehost.compute.driver import (
     ExportProgress,
     Image,
     ImageState,
+    Space,
+    Trimmed,
     VolumeSpec,
 )
-from rehost.compute.local import bootcheck, export, folders
+from rehost.compute.local import bootcheck, export, folders, trimming
 from rehost.compute.local.images import Images
 from rehost.compute.local.replicas import Replicas
-from rehost.core.errors import VolumeError
 
 
 class LocalDriver:
@@ -32,11 +35,16 @@ class LocalDriver:
         self._images = Images(data / "images")
         self._cache = data / "cache"
 
-    def create_replica(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
-        present = self._replicas.generation(job)
-        if present is not None and generation > present:
-            self._forget_images_of(job)
-        self._replicas.create(job, volumes, generation)
+    def create_replica(
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str
+    ) -> tuple[bytes, ...]:
+        with self._alone(job):
+            present = self._replicas.generation(job)
+            if present is not None and generation > present:
+                self._forget_unfinished(job)
+            top = chain(self._replicas.path(job))[-1:]
+            built_on = any(trimming.overlays_on(layer, self._images, job) for layer in top)
+            return self._replicas.create(job, volumes, generation, run, built_on)
 
     def replica_path(self, job: str) -> Path:
         return self._replicas.path(job)
@@ -44,12 +52,14 @@ class LocalDriver:
     def has_replica(self, job: str) -> bool:
         return self._replicas.exists(job)
 
-    def seal(self, job: str, roots: Sequence[bytes]) -> None:
-        self._replicas.seal(job, roots)
+    def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
+        with self._alone(job):
+            self._replicas.seal(job, run, roots)
 
     def discard_replica(self, job: str) -> None:
-        self._replicas.discard(job)
-        self._collect(job)
+        with self._alone(job):
+            self._replicas.discard(job)
+            self._collect(job)
 
     def create_image(
         self,
@@ -61,9 +71,10 @@ class LocalDriver:
         region: str = "",
         sizes: Mapping[int, int] | None = None,
     ) -> tuple[Path, ...]:
-        bases = self._replicas.bases(job)
-        record = self._images.describe(image_id, job, name, description, region)
-        image = self._images.create(record, bases, sizes or {})
+        with self._alone(job):
+            foundation = self._replicas.foundation(job)
+            record = self._images.describe(image_id, job, foundation.run, name, description, region)
+            image = self._images.create(record, foundation.bases, sizes or {})
         return tuple(disk.path for disk in image.disks)
 
     def record_conversion(self, image_id: str, report: object) -> None:
@@ -100,10 +111,24 @@ class LocalDriver:
         return self._images.get(image_id)
 
     def delete_image(self, image_id: str) -> None:
-        job = self._images.get(image_id).job if self._images.exists(image_id) else None
-        self._images.delete(image_id)
-        if job is not None:
+        if not self._images.exists(image_id):
+            self._images.delete(image_id)  # what a call that died has left of it
+            return
+        job = self._images.get(image_id).job
+        with self._alone(job):
+            self._images.delete(image_id)
             self._collect(job)
+
+    def trim(self, job: str, keep: int) -> Trimmed:
+        with self._alone(job):
+            return trimming.trim(self._replicas.path(job), self._images, job, keep)
+
+    def space(self, image_id: str) -> Space:
+        image = self._images.get(image_id)
+        layers = chain(self._replicas.path(image.job))
+        below = [file for layer in layers if trimming.carries(layer, image) for file in layer.path.iterdir()]
+        own = [disk.path for disk in image.disks]
+        return Space(sum(map(folders.allocated, below)), sum(map(folders.allocated, own)))
 
     def export_image(
         self,
@@ -114,19 +139,23 @@ class LocalDriver:
     ) -> tuple[Path, ...]:
         return export.export(self._images.get(image_id), form, destination, progress)
 
-    def _forget_images_of(self, job: str) -> None:
+    def _alone(self, job: str) -> AbstractContextManager[None]:
+        """The job's chain of layers changes by one hand at a time, of whatever process."""
+        return folders.alone(self._replicas.path(job))
+
+    def _forget_unfinished(self, job: str) -> None:
         """Before a newer generation writes: what was built on the old content is no image of it."""
-        images = self._images.of_job(job)
-        for image in images:
-            if image.state is ImageState.READY:
-                raise VolumeError(
-                    f"the replica of {job} cannot be written: the image {image.id} is built on it",
-                    "delete the image, or create another job for the next copy",
-                )
-        for image in images:
-            self._images.delete(image.id)
+        for image in self._images.of_job(job):
+            if image.state is not ImageState.READY:
+                self._images.delete(image.id)
 
     def _collect(self, job: str) -> None:
-        """A discarded replica goes with the last image that needs it; looked up, not counted."""
-        if self._replicas.discarded(job) and not self._images.of_job(job):
+        """What only a discarded replica's images need stays with them; looked up, not counted."""
+        if not self._replicas.discarded(job):
+            return
+        if self._images.of_job(job):
+            path = self._replicas.path(job)
+            trimming.cut(path, self._images, job)
+            trimming.settle(path, self._images, job)
+        else:
             self._replicas.remove(job)

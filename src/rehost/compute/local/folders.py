@@ -3,8 +3,11 @@
 What is being made or taken away has a name with a dot in front; nobody looks at such names but `sweep`.
 """
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _NEW, _GONE = ".new", ".gone"
@@ -47,6 +50,29 @@ def remove(path: Path) -> None:
         shutil.rmtree(gone)
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """No other process or thread is in here for the same folder, which need not exist; not reentrant."""
+    lock = path.with_name(f".{path.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _locked(lock)
+    try:
+        yield
+    finally:
+        lock.unlink()
+        os.close(descriptor)
+
+
+def _locked(lock: Path) -> int:
+    """A lock on the file that has the name *now*: who had it before took the name away."""
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            return descriptor
+        os.close(descriptor)
+
+
 def visible(parent: Path) -> list[Path]:
     """The finished folders in a folder, by name; none if it is not there."""
     if not parent.is_dir():
@@ -58,6 +84,11 @@ def sweep(parent: Path) -> None:
     """Take away what a removal that died had put aside."""
     for left in parent.glob(f".*{_GONE}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def allocated(path: Path) -> int:
+    """Bytes that a file takes on disk."""
+    return path.stat().st_blocks * 512
 
 
 def free_bytes(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Images: a folder each, with overlays on a sealed replica and image.json."""
+"""Images: a folder each, with overlays on a sealed layer and image.json."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,16 @@ class Base:
 
     volume: int
     path: Path
+    form: str  # raw or qcow2
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """A sealed layer, for an image to stand on."""
+
+    run: str  # that wrote it
+    bases: tuple[Base, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class _Record:
     created: float
     disks: tuple[_DiskRecord, ...]
     error: str = ""
+    run: str = ""
 
 
 class Images:
@@ -67,11 +77,12 @@ class Images:
         folders.publish(building, record.folder)
         return self.get(record.id)
 
-    def describe(self, image_id: str, job: str, name: str, description: str, region: str) -> Image:
+    def describe(self, image_id: str, job: str, run: str, name: str, description: str, region: str) -> Image:
         """The image that `create` is to make, still without disks."""
         return Image(
             id=image_id,
             job=job,
+            run=run,
             name=name,
             description=description,
             region=region,
@@ -125,7 +136,7 @@ class Images:
         size = max(base.size, -(-asked // SECTOR) * SECTOR)
         name = f"disk-{base.volume}.qcow2"
         backing = Path("..", "..", base.path.relative_to(self._parent.parent))
-        path = qemuimg.create_overlay(building, name, str(backing), "raw", size)
+        path = qemuimg.create_overlay(building, name, str(backing), base.form, size)
         return ImageDisk(base.volume, path, size, base.size)
 
 

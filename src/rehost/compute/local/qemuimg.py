@@ -2,15 +2,25 @@
 
 import json
 import re
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from rehost.core.errors import MissingProgramError, RehostError, VolumeError, VolumeFullError
+from rehost.core.errors import (
+    MissingProgramError,
+    RehostError,
+    VolumeError,
+    VolumeFullError,
+    VolumeInUseError,
+)
 
 PROGRAM = "qemu-img"
 
+_HEADER = struct.Struct(">4s4xQI")  # magic, version, place and length of the backing file's name
+_MAGIC = b"QFI\xfb"
+_CORRUPT, _LEAKS = 2, 3  # exit codes of check; clusters that nobody uses only cost space
 _PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
 
 
@@ -19,6 +29,40 @@ def create_overlay(folder: Path, name: str, backing: str, backing_format: str, s
     path = folder / name
     _run("create", "-q", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path), str(size))
     return path
+
+
+def backing_of(path: Path) -> Path | None:
+    """The file below a qcow2 file, resolved, as its header says; None if there is none."""
+    with path.open("rb") as file:
+        magic, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+        if magic != _MAGIC:
+            raise VolumeError(f"{path} is not qcow2", "move its folder away if it is not needed")
+        file.seek(offset)
+        name = file.read(length).decode()
+    return (path.parent / name).resolve() if offset else None
+
+
+def rebase(path: Path, backing: str, backing_format: str) -> None:
+    """Put a qcow2 file on another one of the same content; VolumeInUseError while somebody has it open."""
+    _run("rebase", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path))
+
+
+def commit(path: Path) -> None:
+    """Write what a qcow2 file has into the file below it, and leave it as it is; repeatable.
+
+    VolumeInUseError while anything has one of the two open.
+    """
+    _run("commit", "-q", "-d", "-f", "qcow2", str(path))
+
+
+def is_sound(path: Path) -> bool:
+    """Nothing in a qcow2 file is corrupt; VolumeInUseError while somebody writes it."""
+    command = [PROGRAM, "check", "-q", "-f", "qcow2", str(path)]
+    with _start(command) as process:
+        _, complaint = process.communicate()
+    if process.returncode not in (0, _CORRUPT, _LEAKS):
+        raise _error(command, complaint)
+    return process.returncode != _CORRUPT
 
 
 def needed(path: Path, form: str) -> int:
@@ -77,4 +121,6 @@ def _error(command: Sequence[str], complaint: bytes) -> RehostError:
     what = f"{' '.join(command[:2])} failed for {command[-1]}: {text}"
     if "No space left on device" in text:
         return VolumeFullError(what, "make room on that file system, then repeat")
+    if re.search(r"Failed to get .* lock", text):
+        return VolumeInUseError(what, "end the machine, export or boot check that uses it, then repeat")
     return VolumeError(what, "see the message of qemu-img")

@@ -1,19 +1,22 @@
 """Replicas: a folder per job in `replicas`, made for the receiver to write to."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rehost.block.durable import write_file
-from rehost.block.replica import create, open_replica
+from rehost.block.fence import Fence
+from rehost.block.layer import Layer, chain
+from rehost.block.replica import create, extend, open_replica, shapes_of
 from rehost.block.room import room_at
 from rehost.block.volume import VolumeShape
 from rehost.compute.driver import VolumeSpec
-from rehost.compute.local import folders
-from rehost.compute.local.images import Base
-from rehost.core.errors import NotFoundError, VolumeError, VolumeFullError
+from rehost.compute.local import folders, qemuimg
+from rehost.compute.local.images import Base, Foundation
+from rehost.core.errors import NotFoundError, VolumeError, VolumeFullError, VolumeInUseError
 
 DISCARDED = "discarded"  # a file that says that the job needs its replica no more
-_BLOCK = 512  # what st_blocks counts
+LET_GO = 30.0  # seconds that the receiver has to let a sealed layer go
 
 
 class Replicas:
@@ -32,37 +35,50 @@ class Replicas:
 
     def generation(self, job: str) -> int | None:
         """Whose turn it is to write; None if there is no replica."""
-        if not self.exists(job):
-            return None
-        with open_replica(self.path(job)) as replica:
-            return replica.generation
+        return Fence(self.path(job)).generation if self.exists(job) else None
 
-    def create(self, job: str, volumes: Sequence[VolumeSpec], generation: int) -> None:
-        """There is one for writers of this generation only; what is durable in it stays."""
+    def create(
+        self, job: str, volumes: Sequence[VolumeSpec], generation: int, run: str, built_on: bool
+    ) -> tuple[bytes, ...]:
+        """See `compute.driver.Driver`; `built_on`: an image lies on the topmost layer."""
         self._parent.mkdir(parents=True, exist_ok=True)
         folders.sweep(self._parent)
         self._check_space(job, volumes)
-        create(self.path(job), [VolumeShape(v.volume, v.size, v.chunk) for v in volumes])
-        (self.path(job) / DISCARDED).unlink(missing_ok=True)
-        with open_replica(self.path(job)) as replica:
-            replica.raise_generation(generation)
+        path = self.path(job)
+        create(path, [VolumeShape(v.volume, v.size, v.chunk) for v in volumes])
+        (path / DISCARDED).unlink(missing_ok=True)
+        fence = Fence(path)
+        fence.raise_to(generation)
+        with fence.exclusive():
+            return _open_top(path, generation, run, built_on)
 
-    def seal(self, job: str, roots: Sequence[bytes]) -> None:
+    def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
+        """Sealed first, as that makes the receiver let the layer go; then looked at."""
         self._check_exists(job)
         with open_replica(self.path(job)) as replica:
-            replica.seal(roots)
-
-    def bases(self, job: str) -> tuple[Base, ...]:
-        """The volumes to build an image on, in order; VolumeError while they may still change."""
-        self._check_exists(job)
-        with open_replica(self.path(job)) as replica:
-            if replica.sealed is None:
+            replica.seal(run, roots)
+            if not replica.layer.lowest and not all(
+                _sound_once_let_go(replica.layer.data(shape.volume)) for shape in replica.shapes
+            ):
+                folders.remove(replica.layer.path)
                 raise VolumeError(
-                    f"the replica of {job} is not sealed", "finish the copy before the image is made"
+                    f"what the run {run} wrote of {job} is damaged, and was thrown away",
+                    "check memory and disks of this host, then start the job again: it is copied again",
                 )
-            return tuple(
-                Base(shape.volume, shape.data_path(replica.path), shape.size) for shape in replica.shapes
+
+    def foundation(self, job: str) -> Foundation:
+        """What to build an image on; VolumeError while it may still change."""
+        self._check_exists(job)
+        path = self.path(job)
+        top = chain(path)[-1]
+        if top.sealed is None:
+            raise VolumeError(
+                f"the replica of {job} is not sealed", "finish the copy before the image is made"
             )
+        bases = (
+            Base(shape.volume, top.data(shape.volume), top.form, shape.size) for shape in shapes_of(path)
+        )
+        return Foundation(top.sealed.run, tuple(bases))
 
     def discard(self, job: str) -> None:
         """Remembered durably, so that the last image's end takes the replica along."""
@@ -91,7 +107,44 @@ class Replicas:
             )
 
     def _missing(self, job: str, volume: VolumeSpec) -> int:
+        """What a later run writes nobody knows before: the receiver looks at the room batch by batch."""
+        layers = chain(self.path(job))
+        if layers and (len(layers) > 1 or layers[0].sealed is not None):
+            return 0
         wanted = volume.size if volume.used is None else volume.used
-        data = VolumeShape(volume.volume, volume.size, volume.chunk).data_path(self.path(job))
-        present = data.stat().st_blocks * _BLOCK if data.exists() else 0
+        present = folders.allocated(layers[0].data(volume.volume)) if layers else 0
         return max(wanted - present, 0)
+
+
+def _open_top(path: Path, generation: int, run: str, built_on: bool) -> tuple[bytes, ...]:
+    """The topmost layer is one that the run may write; the roots of the sealed content in it or below it."""
+    layers = chain(path)
+    top, sealed = layers[-1], layers[-1].sealed
+    if sealed is None:
+        below = layers[-2].sealed if len(layers) > 1 else None
+        return below.roots if below is not None else ()
+    if sealed.generation == generation:
+        return sealed.roots  # a late repetition
+    if sealed.run == run and not built_on:
+        top.reopen()
+    else:
+        extend(path, generation, _make_volume)
+    return sealed.roots
+
+
+def _make_volume(folder: Path, below: Layer, shape: VolumeShape) -> None:
+    name = Layer(folder, lowest=False).data(shape.volume).name
+    backing = Path("..", below.path.name, below.data(shape.volume).name)
+    qemuimg.create_overlay(folder, name, str(backing), below.form, shape.size)
+
+
+def _sound_once_let_go(path: Path) -> bool:
+    """The receiver ends what writes a sealed layer within moments."""
+    deadline = time.monotonic() + LET_GO
+    while True:
+        try:
+            return qemuimg.is_sound(path)
+        except VolumeInUseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

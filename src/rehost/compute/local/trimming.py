@@ -1,0 +1,79 @@
+"""Keeping a job's images few and its chain of layers short."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from rehost.block.layer import Layer, chain
+from rehost.compute.driver import Image, ImageDisk, ImageState, Trimmed
+from rehost.compute.local import folders, merging, qemuimg
+from rehost.compute.local.imagelock import in_use
+from rehost.compute.local.images import Images
+from rehost.core.errors import VolumeFullError, VolumeInUseError
+
+
+def trim(replica: Path, images: Images, job: str, keep: int) -> Trimmed:
+    """See `compute.driver.Driver.trim`; nobody else may change the chain meanwhile."""
+    layers = chain(replica)
+    if layers and layers[-1].sealed is None:
+        return Trimmed((), f"the replica of {job} is being written")
+    deleted, busy = _delete_oldest(images, job, keep)
+    return Trimmed(tuple(deleted), settle(replica, images, job) or busy)
+
+
+def settle(replica: Path, images: Images, job: str) -> str:
+    """Merge the layers that no image needs, all of them sealed; why not all, empty if all."""
+    folders.sweep(replica / "layers")
+    try:
+        while pair := merging.pending(replica) or next(_superfluous(replica, images, job), None):
+            lower, upper = pair
+            for _ in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
+                pass
+    except (VolumeInUseError, VolumeFullError) as error:
+        return str(error)
+    return ""
+
+
+def cut(replica: Path, images: Images, job: str) -> None:
+    """Nobody goes on with the replica: what lies above the topmost image goes."""
+    for layer in reversed(chain(replica)):
+        if overlays_on(layer, images, job):
+            break
+        folders.remove(layer.path)
+
+
+def overlays_on(layer: Layer, images: Images, job: str) -> list[Path]:
+    """The disks of images that lie on a layer's volumes."""
+    return [disk.path for image in images.of_job(job) for disk in image.disks if lies_on(disk, layer)]
+
+
+def carries(layer: Layer, image: Image) -> bool:
+    """Disks of the image lie on the layer's volumes."""
+    return any(lies_on(disk, layer) for disk in image.disks)
+
+
+def lies_on(disk: ImageDisk, layer: Layer) -> bool:
+    """Asked of the file itself: a merge moves them one by one."""
+    return qemuimg.backing_of(disk.path) == layer.data(disk.volume).resolve()
+
+
+def _superfluous(replica: Path, images: Images, job: str) -> Iterator[tuple[Layer, Layer]]:
+    """Sealed neighbours, of which no image needs the lower."""
+    for lower, upper in pairwise(chain(replica)):
+        if upper.sealed is not None and not overlays_on(lower, images, job):
+            yield lower, upper
+
+
+def _delete_oldest(images: Images, job: str, keep: int) -> tuple[list[str], str]:
+    """The ids of those that went, and what kept others; the newest always stays."""
+    finished = [image for image in images.of_job(job) if image.state is ImageState.READY]
+    excess, deleted, busy = len(finished) - keep, list[str](), ""
+    for image in finished[:-1]:
+        if len(deleted) >= excess:
+            return deleted, ""
+        if any(in_use(disk.path) for disk in image.disks):
+            busy = f"the image {image.id} is in use"
+        else:
+            images.delete(image.id)
+            deleted.append(image.id)
+    return deleted, busy if len(deleted) < excess else ""

@@ -1,0 +1,33 @@
+"""Keeping as many images of a job as were asked for."""
+
+from rehost.compute.driver import Driver
+from rehost.store.images import ImageState
+from rehost.store.store import Store
+from rehost.store.transition import Job
+
+ACTOR = "rehost"
+
+
+def retain(store: Store, driver: Driver, job: Job) -> None:
+    """Delete what is too old, records with it. What is in use is said once, and done at a later call.
+
+    A job's only run has nothing to give way for.
+    """
+    if job.spec.max_images is None or job.spec.run_once:
+        return
+    trimmed = driver.trim(job.id, job.spec.max_images)
+    there = {image.id for image in driver.images()}
+    for record in store.images.of_job(job.id):
+        if record.state is ImageState.AVAILABLE and record.id not in there:
+            store.images.remove(record.id)
+    for image in trimmed.deleted:
+        store.events.add(job.id, ACTOR, "IMAGE DELETED", f"{image}: {job.spec.max_images} are kept")
+    if trimmed.postponed:
+        _say_once(store, job, trimmed.postponed)
+
+
+def _say_once(store: Store, job: Job, why: str) -> None:
+    """Upkeep comes again and again; its reason is of interest when it is another one."""
+    said = [event for event in store.events.of(job.id) if event.what == "IMAGES KEPT"]
+    if not said or said[-1].detail != why:
+        store.events.add(job.id, ACTOR, "IMAGES KEPT", why)

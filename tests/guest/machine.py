@@ -1,0 +1,101 @@
+"""The guest at work: commands in it, and its disks as files here."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rehost.machine import accel, process
+from rehost.machine.qemu import Bus, Disk, Kernel, Machine, Nic, PortForward
+from tests.cli.serving import until
+from tests.guest import image
+from tests.loopdisks import run
+
+HOST = "10.0.2.2"  # this host's loopback address, as the guest sees it
+_MAC = "52:54:00:12:34:57"
+_END = "command-ended"
+_PAUSE = 0.2  # seconds between two actions of a torture: an emulated guest has other work, too
+
+
+class Guest:
+    """A running guest; its root is on vda, its other disks are sda, sdb, …"""
+
+    def __init__(self, disks: dict[str, Path], port: int, console: Path) -> None:
+        self.disks = disks  # raw files, by their names in there; what the guest writes is in them at once
+        self._port = port
+        self._console = console
+
+    def run(self, command: str, timeout: float = 60.0) -> str:
+        """What a shell command writes; AssertionError when it fails."""
+        with self.session(f"exec 2>&1\n{command}\necho {_END} $?; exit", timeout) as talk:
+            text, _, status = talk.read().rpartition(_END)
+        assert status.strip() == "0", f"{command}: {text}"
+        return text.strip()
+
+    @contextmanager
+    def session(self, command: str, timeout: float = 600.0) -> Iterator[TextIO]:
+        """A shell's command whose input and output are the connection."""
+        with (
+            socket.create_connection(("127.0.0.1", self._port), timeout) as connection,
+            connection.makefile("rw", encoding="utf-8", buffering=1) as talk,
+        ):
+            talk.write(command + "\n")
+            yield talk
+
+    @contextmanager
+    def tortured(self, folder: str, seed: int) -> Iterator[None]:
+        command = f"python3 /opt/torture.py {folder} {seed} {_PAUSE} 2>&1; echo ended $?; exit"
+        with self.session(command) as talk:
+            assert talk.readline() == "begun\n"
+            yield
+            talk.write("\n")
+            assert talk.read() == "ended 0\n"
+
+    def wait_until_up(self) -> None:
+        until(self._answers, lambda: self._console.read_text(errors="replace")[-2000:], 120)
+
+    def _answers(self) -> bool:
+        try:
+            return self.run("echo up") == "up"
+        except (OSError, AssertionError):
+            return False
+
+
+@contextmanager
+def booted(folder: Path, cache: Path, sizes: tuple[int, ...], cmdline: str = "") -> Iterator[Guest]:
+    """A guest with further empty SATA disks of these sizes."""
+    parts, port = image.build(cache), _free_port()
+    root, code, console = folder / "root.img", folder / "code.img", folder / "console.log"
+    run("cp", "--sparse=always", parts.root, root)
+    image.write_code(code, folder / "code")
+    shutil.rmtree(folder / "code")
+    others = {f"sd{letter}": folder / f"sd{letter}.img" for letter, _ in zip("abcdef", sizes, strict=False)}
+    for disk, size in zip(others.values(), sizes, strict=True):
+        run("truncate", f"--size={size}", disk)
+    machine = Machine(
+        name="rehost-test-guest",
+        memory=512,
+        cpus=2,
+        disks=(
+            Disk(root, cache="unsafe"),
+            Disk(code, read_only=True),
+            *(Disk(disk, bus=Bus.SATA, cache="unsafe") for disk in others.values()),
+        ),
+        nics=(Nic(_MAC, restrict=False, port_forwards=(PortForward(port, 22),)),),
+        kernel=Kernel(parts.kernel, parts.initrd, f"console=ttyS0 panic=-1 {cmdline}"),
+        serial=console,
+        reboots=False,
+    )
+    with process.start(machine, accel.choose(cache)):
+        guest = Guest({"vda": root, **others}, port, console)
+        guest.wait_until_up()
+        yield guest
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
