@@ -9,7 +9,7 @@ from rehost.wire.linkspeed import LinkSpeed
 MIB = 1 << 20
 
 
-def test_nothing_is_known_before_enough_was_sent() -> None:
+def test_nothing_is_known_before_anything_was_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sock = socket.create_connection(listener.getsockname())
         with sock, listener.accept()[0]:
