@@ -6,7 +6,7 @@ help:
 	@echo "make demo   move a running server into an image that boots, and show that it worked"
 	@echo "make test   set up what the tests need and run them"
 	@echo "make lint   formatting, style, types and layers"
-	@echo "make bench  measure the data path"
+	@echo "make bench  compare rehost with others at copying disks; as root, about 20 minutes"
 	@echo "make lab    the long repetitions that make test leaves out"
 	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"
 
@@ -22,10 +22,11 @@ test: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check src tests demo bench
-	.venv/bin/mypy src demo
+	.venv/bin/mypy src demo bench
 	.venv/bin/lint-imports
 
 bench: setup
+	@scripts/setup-bench
 	$(PYTHON) -m bench
 
 lab: setup

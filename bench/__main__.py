@@ -1,5 +1,62 @@
-"""What `make bench` runs."""
+"""Measures rehost, and others at the same work; `docs/benchmarks.md` says what and why.
 
-from bench.dataplane import main
+    python -m bench [PART ...] [--size GIB] [--rounds N] [--quick] [--folder DIR] [--out DIR]
 
-main()
+Needs root (loop devices, network namespaces), and about five times `--size` of room in `--folder`.
+Writes results.md, results.json, plot.svg and plot.png into `--out`.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import plot, report
+from bench.parts import full, incremental, overhead
+from bench.plan import Plan
+from bench.result import Result
+
+PARTS: dict[str, Callable[[Plan], Result]] = {
+    "copy": full.on_loopback,
+    "gigabit": full.over_gigabit,
+    "slow": full.over_slow_link,
+    "incremental": incremental.one_percent,
+    "growth": incremental.growth,
+    "tracking": overhead.tracking,
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    size = arguments.size or (1.0 if arguments.quick else 8.0)
+    plan = Plan(arguments.folder, size, arguments.rounds or (1 if arguments.quick else 3), arguments.quick)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    for name in arguments.parts or PARTS:
+        print(f"{name}:", flush=True)
+        results.append(PARTS[name](plan))
+        _write(results, arguments.out)  # after each part, so that an interrupted bench leaves something
+    print(report.markdown(results))
+
+
+def _write(results: list[Result], out: Path) -> None:
+    (out / "results.md").write_text(report.markdown(results))
+    (out / "results.json").write_bytes(report.as_json(results))
+    plot.save(results, out)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=", ".join(PARTS))
+    parser.add_argument("--size", type=float, help="GiB of the disk that is copied on loopback (8)")
+    parser.add_argument("--rounds", type=int, help="of each comparison (3)")
+    parser.add_argument("--quick", action="store_true", help="a small disk, one round: under four minutes")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--out", type=Path, default=Path("bench-results"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rehost.core.agentapi import RunOptions
 from rehost.core.errors import RunStoppedError
-from tests.agent.copying import lab
+from tests.agent.copying import Lab, lab
 from tests.agent.proxy import proxy_to
 from tests.loopdisks import loop_disks
 
@@ -67,7 +67,7 @@ def measure(folder: Path, limit: int, streams: int, seconds: float) -> str:
     return f"{limit:6} KB/s, {streams} streams: {low:.3f} to {high:.3f} of the limit in {len(seen)} stretches"
 
 
-def _until_stopped(site, stop: threading.Event, port: int) -> None:
+def _until_stopped(site: Lab, stop: threading.Event, port: int) -> None:
     try:
         site.carry_out(stop=stop, port=port)
     except RunStoppedError:

@@ -55,7 +55,7 @@ def wire_size(packet: bytes) -> int:
     length = len(packet) - _VNET_HEADER.size
     if kind == 0:
         return length + _ETHERNET
-    segments = -(-(length - _HEADERS) // segment)
+    segments: int = -(-(length - _HEADERS) // segment)
     return length + (segments - 1) * _HEADERS + segments * _ETHERNET
 
 

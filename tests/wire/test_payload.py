@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -24,6 +25,28 @@ def test_only_what_pays_is_compressed() -> None:
     encoding, payload = Packer(1).pack(bytes(4096))
     assert encoding is Encoding.ZSTD
     assert len(payload) < 100
+
+
+def test_on_a_fast_link_nothing_is_compressed() -> None:
+    packer, text = Packer(1), bytes(range(64)) * 4096
+    packer.pack(text, 1e6)  # from now on it knows how fast it is
+    assert packer.pack(text, 1e12) == (Encoding.RAW, text)
+    assert packer.pack(text, 1e6)[0] is Encoding.ZSTD
+
+
+def test_on_a_slow_link_it_tries_harder() -> None:
+    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    packer = Packer(10)
+    easy = packer.pack(text)[1]
+    for _ in range(12):
+        hard = packer.pack(text, 1000.0)[1]
+    assert len(hard) < len(easy)
+
+
+def test_content_whose_sample_is_noise_is_sent_as_it_is() -> None:
+    content = bytearray(os.urandom(64 << 10))
+    content[16 << 10 : 28 << 10] = bytes(12 << 10)  # between the places that are sampled
+    assert Packer(1).pack(content) == (Encoding.RAW, content)
 
 
 def bomb() -> bytes:

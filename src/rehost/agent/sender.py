@@ -87,6 +87,12 @@ class Stream:
         self.welcome: m.Welcome | None = None
         self.strict = False
 
+    @property
+    def link_speed(self) -> float | None:
+        """Bytes a second that the network lets pass, or the limit; None while that is not known."""
+        speeds = (self._limit.rate, self._channel.link_speed() if self._channel else None)
+        return min((speed for speed in speeds if speed), default=None)
+
     def connect(self) -> m.Welcome:
         """Be connected; what the receiver said when it was."""
         self._until(self._connected)

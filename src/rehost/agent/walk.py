@@ -125,7 +125,7 @@ class _Visit:
             self._send(chunk, found, content)
 
     def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
-        encoding, payload = self._walker.packer.pack(content)
+        encoding, payload = self._walker.packer.pack(content, self._walker.stream.link_speed)
         self._walker.tally.add(self._volume, content=len(content))
         weight = self._view.weigh(self._view.extent(chunk))
         # bytes: the content is lent, and the stream keeps what it sends until that is durable

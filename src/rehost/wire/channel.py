@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from rehost.core.errors import ConnectionLostError, RehostError, code_of, reported
 from rehost.wire.connection import Connection
+from rehost.wire.linkspeed import LinkSpeed
 from rehost.wire.messages import Data, Failure, Message, Role
 
 STALL = 120.0  # seconds without any progress of a write after which the peer counts as lost
@@ -29,6 +30,7 @@ class Channel:
         self._stall = stall
         self._kept: list[Message] = []
         self.connection = Connection(role)
+        self.link_speed = LinkSpeed(sock)
         self.bytes_sent = self.bytes_received = 0  # bytes of frames
         sock.setblocking(False)
 

@@ -1,27 +1,64 @@
 """Chunk content to payload and back: zstd where it pays, and no more memory than the chunk's length."""
 
+import time
+
 import zstandard
 
+from rehost.core import compression
 from rehost.core.errors import WireError
 from rehost.wire.codec import UPGRADE
 from rehost.wire.messages import MAX_CHUNK, Encoding
 
-_PAYS = 15 / 16  # a smaller gain is not worth the receiver's time
+_PIECE = 8 << 10  # bytes of a sample, of which there are three
+_FASTEST = 4e9  # bytes a second: what a compressor is taken for until it was seen
+_INERTIA = 7 / 8  # of the speed that was known before
 
 
 class Packer:
-    """Compresses chunks at one level (0: never); one for each thread."""
+    """Compresses chunks where it pays, at most at a level (0: never); one for each thread."""
 
-    def __init__(self, level: int) -> None:
-        self._zstd = zstandard.ZstdCompressor(level=level, write_content_size=True) if level > 0 else None
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._level = 1
+        self._speed = _FASTEST
+        self._zstd = {
+            level: zstandard.ZstdCompressor(level=level, write_content_size=True)
+            for level in range(1, cap + 1)
+        }
 
-    def pack(self, content: bytes | memoryview) -> tuple[Encoding, bytes | memoryview]:
-        """The shorter of the content itself (not copied) and its compression."""
-        if self._zstd is not None:
-            packed = self._zstd.compress(content)
-            if len(packed) <= len(content) * _PAYS:
-                return Encoding.ZSTD, packed
-        return Encoding.RAW, content
+    def pack(
+        self, content: bytes | memoryview, link: float | None = None
+    ) -> tuple[Encoding, bytes | memoryview]:
+        """The content itself (not copied) or its compression, whichever is over a link of so many bytes a
+        second sooner; whichever is shorter if that is not known."""
+        if not self._cap or not compression.may_pay(self._speed, link):
+            return Encoding.RAW, content
+        if not self._promises(content, link):
+            return Encoding.RAW, content
+        packed, seconds = self._compress(content)
+        seen = len(content) / max(seconds, 1e-9)
+        self._speed = seen if self._speed == _FASTEST else _INERTIA * self._speed + (1 - _INERTIA) * seen
+        if link is not None:
+            self._level = compression.next_level(self._level, self._cap, seconds, len(packed) / link)
+        if len(packed) > len(content) * compression.PAYS:
+            return Encoding.RAW, content
+        return Encoding.ZSTD, packed
+
+    def _promises(self, content: bytes | memoryview, link: float | None) -> bool:
+        """A sample of it says so; what is not much longer than its sample is tried whole."""
+        if len(content) < 6 * _PIECE:
+            return True
+        view = memoryview(content)
+        places = (0, len(view) // 2, len(view) - _PIECE)
+        sample = b"".join(view[place : place + _PIECE] for place in places)
+        share = len(self._compress(sample)[0]) / len(sample)
+        return compression.pays(share, self._speed, link)
+
+    def _compress(self, content: bytes | memoryview) -> tuple[bytes, float]:
+        """The result, and the seconds that it took."""
+        began = time.perf_counter()
+        packed = self._zstd[self._level].compress(content)
+        return packed, time.perf_counter() - began
 
 
 class Unpacker:

@@ -1,0 +1,20 @@
+"""What the command line asks for."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    folder: Path  # where disks and copies lie meanwhile
+    size: float  # GiB, of the disk that is copied on loopback; others are parts of it
+    rounds: int
+    quick: bool
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="rehost-bench-") as folder:
+            yield Path(folder)

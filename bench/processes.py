@@ -1,0 +1,72 @@
+"""What this process's descendants use: CPU seconds and memory."""
+
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import getpid
+from pathlib import Path
+
+_LOOKS = 0.1  # seconds between two looks at the memory
+
+
+class Memory(threading.Thread):
+    """Watches the anonymous memory of all descendants together."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._ended = threading.Event()
+        self.most = 0  # bytes
+
+    def run(self) -> None:
+        while not self._ended.wait(_LOOKS):
+            self.most = max(self.most, sum(map(_anonymous, descendants(getpid()))))
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+@contextmanager
+def watched() -> Iterator[Memory]:
+    memory = Memory()
+    memory.start()
+    try:
+        yield memory
+    finally:
+        memory.end()
+
+
+def cpu_seconds() -> float:
+    """Of all processes that were waited for, and of what these had waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def wait_until_childless(pid: int) -> None:
+    """A server's children have ended, and it has reaped them; it has 10 s for that."""
+    for _ in range(100):
+        if not list(descendants(pid)):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"process {pid} still has children")
+
+
+def descendants(pid: int) -> Iterator[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:  # it has just ended
+        return
+    for child in children:
+        yield child
+        yield from descendants(child)
+
+
+def _anonymous(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))
