@@ -34,6 +34,12 @@ class Guest:
         assert status.strip() == "0", f"{command}: {text}"
         return text.strip()
 
+    def names(self) -> list[str]:
+        """Its SATA disks in the order of their ports; their letters are a matter of luck, as drivers race."""
+        paths = self.run("for disk in /sys/block/sd*; do readlink -f $disk; done").split()
+        ports = {int(path.partition("/ata")[2].partition("/")[0]): path for path in paths}
+        return [Path(ports[port]).name for port in sorted(ports)]
+
     @contextmanager
     def session(self, command: str, timeout: float = 600.0) -> Iterator[TextIO]:
         """A shell's command whose input and output are the connection."""
@@ -71,8 +77,8 @@ def booted(folder: Path, cache: Path, sizes: tuple[int, ...], cmdline: str = "")
     run("cp", "--sparse=always", parts.root, root)
     image.write_code(code, folder / "code")
     shutil.rmtree(folder / "code")
-    others = {f"sd{letter}": folder / f"sd{letter}.img" for letter, _ in zip("abcdef", sizes, strict=False)}
-    for disk, size in zip(others.values(), sizes, strict=True):
+    others = [folder / f"data-{number}.img" for number in range(len(sizes))]
+    for disk, size in zip(others, sizes, strict=True):
         run("truncate", f"--size={size}", disk)
     machine = Machine(
         name="rehost-test-guest",
@@ -81,7 +87,7 @@ def booted(folder: Path, cache: Path, sizes: tuple[int, ...], cmdline: str = "")
         disks=(
             Disk(root, cache="unsafe"),
             Disk(code, read_only=True),
-            *(Disk(disk, bus=Bus.SATA, cache="unsafe") for disk in others.values()),
+            *(Disk(disk, bus=Bus.SATA, cache="unsafe") for disk in others),
         ),
         nics=(Nic(_MAC, restrict=False, port_forwards=(PortForward(port, 22),)),),
         kernel=Kernel(parts.kernel, parts.initrd, f"console=ttyS0 panic=-1 {cmdline}"),
@@ -89,8 +95,9 @@ def booted(folder: Path, cache: Path, sizes: tuple[int, ...], cmdline: str = "")
         reboots=False,
     )
     with process.start(machine, accel.choose(cache)):
-        guest = Guest({"vda": root, **others}, port, console)
+        guest = Guest({"vda": root}, port, console)
         guest.wait_until_up()
+        guest.disks |= dict(zip(guest.names(), others, strict=True))
         yield guest
 
 
