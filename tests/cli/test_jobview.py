@@ -68,6 +68,7 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         started=1.0,
         ended=2.0,
         held_seconds=0.24,
+        basis=("/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",),
         freeze_reason="within the target of 1 s",
         limits=("most_rounds: at most 3",),
         unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
@@ -75,6 +76,7 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
     )
     job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
     assert jobview.copied(job) == {
+        "built on": "/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",
         "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
         "frozen for": "0.25 s (all together 0.24 s)",
         "frozen then": "within the target of 1 s",

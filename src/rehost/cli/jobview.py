@@ -60,6 +60,7 @@ def copied(job: Job) -> dict[str, str]:
     if not copy:
         return {}
     lines = {
+        "built on": "\n".join(copy["basis"]),
         "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
         "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
         "frozen then": copy["freeze_reason"],

@@ -34,6 +34,7 @@ def copy_info(result: Result | None) -> str:
         return ""
     report = result.report
     copy = {
+        "basis": report.basis,
         "rounds": len(report.rounds),
         "read": report.read,
         "sent": report.sent,
