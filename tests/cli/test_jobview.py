@@ -48,6 +48,8 @@ def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
 def test_a_job_without_disks_is_one_line() -> None:
     job = {"Status": "Running", "BusinessStatus": "Processing", "StatusInfo": '{"phase":"boot check"}'}
     assert picture(job).split() == ["Running/Processing", "0", "%", "boot", "check"]
+    assert jobview.doing(job) == "boot check"
+    assert jobview.doing({"Status": "Ready"}) == ""
 
 
 def test_a_failure_says_what_happened_and_what_to_do() -> None:

@@ -27,6 +27,16 @@ def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
 
 
+def doing(job: Job) -> str:
+    """What a running job does just now; empty for one that does nothing."""
+    info = status_info(job)
+    words = [str(info.get("phase", ""))]
+    if info.get("round"):
+        words.append(f"round {info['round']} ({info.get('kind', '')})")
+    words.append(str(info.get("message", "")))
+    return "  ".join(word for word in words if word)
+
+
 def periodic(job: Job) -> str:
     """When a job runs again and what it keeps; empty for one that runs once."""
     if job.get("RunOnce", True):
@@ -101,17 +111,9 @@ def seconds_text(seconds: float | None) -> str:
 def live(job: Job) -> RenderableType:
     """One picture of a running job."""
     info = status_info(job)
-    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %", _detail(info))
+    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %  {doing(job)}")
     disks = info.get("disks") or []
     return Group(line, _disk_table(disks), Text(_sums(disks), "dim")) if disks else line
-
-
-def _detail(info: Mapping[str, Any]) -> str:
-    words = [str(info.get("phase", ""))]
-    if info.get("round"):
-        words.append(f"round {info['round']} ({info.get('kind', '')})")
-    words.append(str(info.get("message", "")))
-    return "".join(f"  {word}" for word in words if word)
 
 
 def _sums(disks: list[Mapping[str, Any]]) -> str:
