@@ -81,7 +81,7 @@ def _migrate(
     with phases.phase("install the agent on it, by that line"):
         server.run(line, timeout=300)
         source_id = migration.wait_for_source()
-    boot = evidence.source_boot(server)
+    boot = server.boot_id()
     with phases.phase("build the helper VM (kept)"):
         helper.result()
     job = migration.create_job(source_id, {"boot_check_command": evidence.COMMAND})

@@ -16,10 +16,6 @@ COMMAND = (
 )
 
 
-def source_boot(source: SourceServer) -> str:
-    return source.run("cat /proc/sys/kernel/random/boot_id").decode().strip()
-
-
 def check(source: SourceServer, boot: str, output: Path, held: float, keep: Path) -> Proof:
     """Both record files are kept in the folder `keep`; RecordsError says what is not as it has to be.
 

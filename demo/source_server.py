@@ -18,6 +18,7 @@ MAC = "52:54:00:12:34:56"
 SLOT = 5  # makes the card ens5; on the target's hardware it would be another one
 BOOT_DEADLINE = 240.0
 LOOK = 0.5
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,18 @@ class SourceServer:
 
     def __exit__(self, *_: object) -> None:
         if self._running.running():
-            subprocess.run([*self._ssh(), "-O", "exit", "demo"], capture_output=True, timeout=10)
+            self._hang_up()
         self._running.close()
 
-    def wait_for_login(self) -> None:
-        """MachineError with the console's last lines when nobody can log in within the deadline."""
+    def wait_for_login(self, not_boot: str = "") -> None:
+        """MachineError with the console's last lines when nobody can log in within the deadline.
+
+        `not_boot`: the id of a boot that is not meant.
+        """
         deadline = time.monotonic() + BOOT_DEADLINE
         while time.monotonic() < deadline and self._running.running():
-            if self._run("true").status == 0:
+            said = self._run(f"cat {BOOT_ID}")
+            if said.status == 0 and said.output.decode().strip() != not_boot:
                 return
             time.sleep(LOOK)
         raise MachineError(
@@ -68,6 +73,16 @@ class SourceServer:
             )
         return result.output
 
+    def boot_id(self) -> str:
+        return self.run(f"cat {BOOT_ID}").decode().strip()
+
+    def restart(self) -> None:
+        """Reboot it in order, and wait until one can log in again."""
+        before = self.boot_id()
+        self.run("systemctl stop ssh; systemctl --no-block reboot")  # nobody gets in while it goes down
+        self._hang_up()
+        self.wait_for_login(not_boot=before)
+
     def send(self, file: Path, target: str) -> None:
         """Copy a file of this host into the machine."""
         with file.open("rb") as content:
@@ -85,6 +100,9 @@ class SourceServer:
         except subprocess.TimeoutExpired:
             return Result(124, b"", f"no end within {timeout:.0f} s")
         return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def _hang_up(self) -> None:
+        subprocess.run([*self._ssh(), "-O", "exit", "demo"], capture_output=True, timeout=10)
 
     def _ssh(self) -> list[str]:
         """One connection is kept open for all commands: under emulation a new one costs seconds."""

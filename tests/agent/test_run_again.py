@@ -105,9 +105,8 @@ def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: P
     settings = Settings(state=state)
     with lab(tmp_path, full) as site:
         first = site.carry_out(settings)
-        assert first.basis == (
-            "no earlier run is known here: compared by digest; tracking begins (typed programs)",
-        )
+        why = "no earlier run is known here: compared by digest; tracking begins (typed programs)"
+        assert first.basis == (f"{full.path}: {why}",)
         assert full.number in pins.numbers_kept()
         write(full, 5 * MIB, MIB)
         write(full, SIZE - 4096, 4096)
@@ -115,7 +114,7 @@ def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: P
         assert site.replica().read_bytes() == full.image.read_bytes()
     assert second.rounds[0].kind is RoundKind.DELTA
     assert second.rounds[0].read == second.read == MIB + CHUNK
-    assert second.basis == ("writes were tracked (typed programs): 1310720 bytes in 2 places",)
+    assert second.basis == (f"{full.path}: writes were tracked (typed programs): 1310720 bytes in 2 places",)
     checkpoint.forget(state)
     assert full.number not in pins.numbers_kept()
 

@@ -48,6 +48,8 @@ def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
 def test_a_job_without_disks_is_one_line() -> None:
     job = {"Status": "Running", "BusinessStatus": "Processing", "StatusInfo": '{"phase":"boot check"}'}
     assert picture(job).split() == ["Running/Processing", "0", "%", "boot", "check"]
+    assert jobview.doing(job) == "boot check"
+    assert jobview.doing({"Status": "Ready"}) == ""
 
 
 def test_a_failure_says_what_happened_and_what_to_do() -> None:
@@ -68,7 +70,7 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         started=1.0,
         ended=2.0,
         held_seconds=0.24,
-        basis=("the last run: writes were tracked", "the last run: writes were tracked"),
+        basis=("/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",),
         freeze_reason="within the target of 1 s",
         limits=("most_rounds: at most 3",),
         unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
@@ -76,8 +78,8 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
     )
     job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
     assert jobview.copied(job) == {
+        "built on": "/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",
         "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
-        "built on": "the last run: writes were tracked",
         "frozen for": "0.25 s (all together 0.24 s)",
         "frozen then": "within the target of 1 s",
         "limits": "most_rounds: at most 3",

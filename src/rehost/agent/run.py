@@ -184,7 +184,7 @@ class _Run:
             started=self.started,
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
-            basis=tuple(source.basis for source in self.copy.sources),
+            basis=tuple(f"{source.volume.disk_path}: {source.basis}" for source in self.copy.sources),
             freeze_reason=reason,
             hooks=tuple(self.hooks.reports),
             unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),

@@ -140,6 +140,7 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "source": found["SourceId"],
             "status": jobview.state(found),
             "progress": f"{found.get('Progress') or 0:.0f} %",
+            **({"now": jobview.doing(found)} if jobview.doing(found) else {}),
             "created": found.get("CreationTime"),
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),

@@ -27,6 +27,16 @@ def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
 
 
+def doing(job: Job) -> str:
+    """What a running job does just now; empty for one that does nothing."""
+    info = status_info(job)
+    words = [str(info.get("phase", ""))]
+    if info.get("round"):
+        words.append(f"round {info['round']} ({info.get('kind', '')})")
+    words.append(str(info.get("message", "")))
+    return "  ".join(word for word in words if word)
+
+
 def periodic(job: Job) -> str:
     """When a job runs again and what it keeps; empty for one that runs once."""
     if job.get("RunOnce", True):
@@ -69,8 +79,8 @@ def copied(job: Job) -> dict[str, str]:
     if not copy:
         return {}
     lines = {
+        "built on": "\n".join(copy["basis"]),
         "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
-        "built on": "\n".join(dict.fromkeys(copy["basis"])),
         "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
         "frozen then": copy["freeze_reason"],
         "limits": "\n".join(copy["limits"]),
@@ -110,17 +120,9 @@ def seconds_text(seconds: float | None) -> str:
 def live(job: Job) -> RenderableType:
     """One picture of a running job."""
     info = status_info(job)
-    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %", _detail(info))
+    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %  {doing(job)}")
     disks = info.get("disks") or []
     return Group(line, _disk_table(disks), Text(_sums(disks), "dim")) if disks else line
-
-
-def _detail(info: Mapping[str, Any]) -> str:
-    words = [str(info.get("phase", ""))]
-    if info.get("round"):
-        words.append(f"round {info['round']} ({info.get('kind', '')})")
-    words.append(str(info.get("message", "")))
-    return "".join(f"  {word}" for word in words if word)
 
 
 def _sums(disks: list[Mapping[str, Any]]) -> str:

@@ -166,7 +166,7 @@ class RunReport:
     ended: float
     consistency: tuple[PartitionConsistency, ...] = ()
     held_seconds: float = 0.0  # of the freeze, while all file systems stood still together
-    basis: tuple[str, ...] = ()  # for people: what the first round built on, of each volume, and why
+    basis: tuple[str, ...] = ()  # for people: what the first round built on, of each disk, and why
     freeze_reason: str = ""  # why the last round was taken when it was, with the figures
     limits: tuple[str, ...] = ()  # options of the job that the source's owner limits, for people
     unreadable: tuple[UnreadableExtent, ...] = ()
