@@ -14,8 +14,6 @@ import msgspec
 from rehost.agent import inventory
 from rehost.agent.run import Settings, carry_out
 from rehost.core.agentapi import Assignment
-from rehost.track.suspects import IdleDisks
-from rehost.track.tracked import Tracked
 from rehost.wire.tls import client_context
 
 
@@ -23,7 +21,6 @@ class Task(msgspec.Struct):
     assignment: Assignment
     ca: str  # PEM
     state: str  # the folder of what is kept for the next run; empty: nothing is
-    tracks: bool = True  # where the kernel can
 
 
 def main() -> None:
@@ -31,9 +28,7 @@ def main() -> None:
     task = msgspec.json.decode((folder / "task.json").read_bytes(), type=Task)
     found = inventory.collect([volume.disk_path for volume in task.assignment.volumes])
     context = client_context(task.ca)
-    settings = Settings(
-        state=Path(task.state) if task.state else None, suspects=Tracked if task.tracks else IdleDisks
-    )
+    settings = Settings(state=Path(task.state) if task.state else None)
     print("up", flush=True)
     (folder / "go").read_text()
     status = 1

@@ -33,8 +33,10 @@ _TRIGGER = 'echo >"$1/go"; read -r status <"$1/done"; exit "$status"'
 
 
 class Rehost:
-    """`keeps`: what the agent knows outlives a run, as for jobs that run again; else the next one compares
-    by digest. `tracks`: False where the tracker of another one is on the disk, which this one would end."""
+    """`keeps`: what the agent knows outlives a run, as for jobs that run again. `trusts`: False if each run is
+    told to build on nothing, and compares by digest.
+
+    A run that keeps nothing ends the disk's tracker, also where another contender needs it."""
 
     def __init__(
         self,
@@ -42,9 +44,9 @@ class Rehost:
         options: RunOptions = DEFAULTS,
         name: str = "rehost",
         keeps: bool = False,
-        tracks: bool = True,
+        trusts: bool = True,
     ) -> None:
-        self.name, self._tracks = name, tracks
+        self.name, self._trusts = name, trusts
         self._data, self._options, self._keeps = folder / name.replace(" ", "-"), options, keeps
         self.layering: list[float] = []  # seconds to seal a run and to make the next one's layer
         self.stored: list[int] = []  # bytes that later runs' layers take on the target's disk
@@ -84,12 +86,12 @@ class Rehost:
         volume = AssignmentVolume(0, disk.path, shape.size, shape.chunk)
         assignment = Assignment(
             f"r-{generation}", "job", generation, site.ticket(generation), site.address, site.port, (volume,),
-            self._options, base_roots=self.reports[-1].roots if self.reports else (),
+            self._options, base_roots=self.reports[-1].roots if self.reports and self._trusts else (),
         )  # fmt: skip
         state = self._data / "agent"
         state.mkdir(exist_ok=True)
         certificate = (self._data / "keys/server.crt").read_text()
-        task = Task(assignment, certificate, str(state) if self._keeps else "", self._tracks)
+        task = Task(assignment, certificate, str(state) if self._keeps else "")
         (self._data / "task.json").write_bytes(msgspec.json.encode(task))
 
     @contextmanager

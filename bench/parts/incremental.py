@@ -27,7 +27,10 @@ def one_percent(plan: Plan) -> Comparison:
         made = source.make(disks, int(plan.size * _GIB))
         content = source.content()
         source.fill(made, content)
-        ours = [Rehost(folder, keeps=True), Rehost(folder, name="rehost, by digest", tracks=False)]
+        ours = [
+            Rehost(folder, keeps=True),
+            Rehost(folder, name="rehost, by digest", keeps=True, trusts=False),
+        ]
         contenders: list[Contender] = [*ours, NbdCopy(folder), Rsync(folder)]
         for contender in contenders:
             left.callback(contender.clear)
