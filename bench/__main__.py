@@ -61,7 +61,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=", ".join(PARTS))
     parser.add_argument("--size", type=float, help="GiB of the disk that is copied on loopback (8)")
-    parser.add_argument("--rounds", type=int, help="of each comparison (3)")
+    parser.add_argument(
+        "--rounds", type=int, help="of incremental runs; of full copies one less, over links two (3)"
+    )
     parser.add_argument("--quick", action="store_true", help="a small disk, one round: under four minutes")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--out", type=Path, default=Path("bench-results"))

@@ -33,8 +33,8 @@ _TRIGGER = 'echo >"$1/go"; read -r status <"$1/done"; exit "$status"'
 
 
 class Rehost:
-    """`keeps`: what the agent knows outlives a run, as for jobs that run again. `trusts`: False if each run is
-    told to build on nothing, and compares by digest.
+    """`keeps`: what the agent knows outlives a run, as for jobs that run again. `trusts`: False if each run
+    is told to build on nothing, and compares by digest.
 
     A run that keeps nothing ends the disk's tracker, also where another contender needs it."""
 

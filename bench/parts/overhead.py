@@ -14,13 +14,13 @@ from rehost.track.tracker import Tracker
 from tests.loopdisks import loop_disks
 
 _SIZE = 1 << 30
-_SLICE = 0.6  # seconds of writing: short, so that both of a pair meet the same load of the machine
+_SLICE = 0.5  # seconds of writing: short, so that both of a pair meet the same load of the machine
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")  # since Linux 5.1
 
 
 def tracking(plan: Plan) -> Paired:
     """On a loop disk in memory: no real disk is so fast, so none can lose more."""
-    pairs = 10 if plan.quick else 60
+    pairs = 10 if plan.quick else 40
     folder = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else plan.folder
     with ExitStack() as stack:
         scratch = stack.enter_context(Plan(folder, 0, 0, plan.quick).scratch())
