@@ -71,7 +71,7 @@ def growth(plan: Plan) -> Comparison:
             trials += alternate([disk.contender for disk in grown], 1, partial(_attempt, place, grown))
         for disk in grown:
             disk.contender.check(disk.disk, disks)
-    told = "; ".join(f"{disk.contender.name}: {_of_runs(disk.contender)}" for disk in grown)
+        told = "; ".join(f"{disk.contender.name}: {_of_runs(disk.contender)}" for disk in grown)
     note = f"sparse disks with the same 0.4 GiB of files, of which 100 MiB were rewritten as above. {told}"
     return Comparison("growth", "Incremental run, the same change", note, f"{sizes[0]} GiB", tuple(trials))
 
@@ -98,6 +98,8 @@ def _of_runs(contender: Rehost) -> str:
     return (
         f"between runs sealing one and making the next one's layer took {median(contender.layering):.2f} s;"
         f" of {median(report.read for report in later) / 1e6:.0f} MB read,"
-        f" {median(contender.stored) / 1e6:.0f} MB are stored, and the freeze was"
+        f" {median(contender.stored) / 1e6:.0f} MB are stored; the rounds before the last one took"
+        f" {median(sum(past.seconds for past in report.rounds[:-1]) for report in later):.2f} s, the last one"
+        f" {median(report.rounds[-1].seconds for report in later):.2f} s with a freeze of"
         f" {median(report.freeze_seconds for report in later):.2f} s (medians)"
     )
