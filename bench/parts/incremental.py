@@ -43,7 +43,7 @@ def one_percent(plan: Plan) -> Comparison:
             one.check(made, disks)
         note = (
             f"{plan.size:g} GiB, of which 1 % was rewritten: files in place, and for a fiftieth of it"
-            f" blocks of 4 KiB anywhere. {_of_runs(ours[0])}"
+            f" blocks of 4 KiB anywhere; {_of_runs(ours[0])}"
         )
         return Comparison("incremental", "Incremental run, 1 % changed", note, "rsync", tuple(trials))
 
