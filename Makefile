@@ -6,7 +6,7 @@ help:
 	@echo "make demo   move a running server into an image that boots, and show that it worked"
 	@echo "make test   set up what the tests need and run them"
 	@echo "make lint   formatting, style, types and layers"
-	@echo "make bench  compare rehost with others at copying disks; as root, about 20 minutes"
+	@echo "make bench  compare rehost with others at copying disks; as root, about a quarter of an hour"
 	@echo "make lab    the long repetitions that make test leaves out"
 	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"
 

@@ -46,6 +46,7 @@ class Paired:
     unit: str
     without: tuple[float, ...]
     with_: tuple[float, ...]
+    cost: float | None  # nanoseconds of CPU for one unit, measured apart
 
     @property
     def losses(self) -> Sequence[float]:

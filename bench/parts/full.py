@@ -26,16 +26,17 @@ _GIB = 1 << 30
 
 def on_loopback(plan: Plan) -> Comparison:
     """With the physical floor beside it."""
-    return _compare(plan, "copy", loopback(), plan.size, plan.rounds, (Floor,))
+    return _compare(plan, "copy", loopback(), plan.size, max(1, plan.rounds - 1), (Floor,))
 
 
 def over_gigabit(plan: Plan) -> Comparison:
-    return _compare(plan, "gigabit", shaped("1 Gbit/s", Shape(1e9 / 8)), max(0.5, plan.size / 4), plan.rounds)
+    place = shaped("1 Gbit/s", Shape(1e9 / 8))
+    return _compare(plan, "gigabit", place, max(0.5, plan.size / 8), max(1, plan.rounds - 2))
 
 
 def over_slow_link(plan: Plan) -> Comparison:
     place = shaped("100 Mbit/s, 20 ms each way", Shape(1e8 / 8, 0.02))
-    return _compare(plan, "slow", place, max(0.25, plan.size / 16), 1 if plan.quick else 2)
+    return _compare(plan, "slow", place, max(0.25, plan.size / 32), max(1, plan.rounds - 2))
 
 
 def contenders(folder: Path) -> list[Contender]:

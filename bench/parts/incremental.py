@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench import disk as source
 from bench.contenders.contender import Contender
@@ -26,7 +27,11 @@ def one_percent(plan: Plan) -> Comparison:
         made = source.make(disks, int(plan.size * _GIB))
         content = source.content()
         source.fill(made, content)
-        contenders = _incremental(folder)
+        ours = [
+            Rehost(folder, keeps=True),
+            Rehost(folder, name="rehost, by digest", keeps=True, trusts=False),
+        ]
+        contenders: list[Contender] = [*ours, NbdCopy(folder), Rsync(folder)]
         for contender in contenders:
             left.callback(contender.clear)
             attempt(contender, place, made)
@@ -34,9 +39,11 @@ def one_percent(plan: Plan) -> Comparison:
         for number in range(plan.rounds):
             source.change(made, content, made.size // 100, seed=number)
             trials += alternate(contenders, 1, partial(_again, place, made))
+        for one in ours:
+            one.check(made, disks)
         note = (
             f"{plan.size:g} GiB, of which 1 % was rewritten: files in place, and for a fiftieth of it"
-            " blocks of 4 KiB anywhere"
+            f" blocks of 4 KiB anywhere; {_of_runs(ours[0])}"
         )
         return Comparison("incremental", "Incremental run, 1 % changed", note, "rsync", tuple(trials))
 
@@ -62,7 +69,10 @@ def growth(plan: Plan) -> Comparison:
             for disk in grown:
                 source.change(disk.disk, content, _CHANGED, seed=number)
             trials += alternate([disk.contender for disk in grown], 1, partial(_attempt, place, grown))
-    note = "sparse disks with the same 0.4 GiB of files, of which 100 MiB were rewritten as above"
+        for disk in grown:
+            disk.contender.check(disk.disk, disks)
+        told = "; ".join(f"{disk.contender.name}: {_of_runs(disk.contender)}" for disk in grown)
+    note = f"sparse disks with the same 0.4 GiB of files, of which 100 MiB were rewritten as above. {told}"
     return Comparison("growth", "Incremental run, the same change", note, f"{sizes[0]} GiB", tuple(trials))
 
 
@@ -82,10 +92,14 @@ def _attempt(place: Place, grown: Sequence[_Grown], contender: Contender) -> Tri
     return attempt(contender, place, disk)
 
 
-def _incremental(folder: Path) -> list[Contender]:
-    return [
-        Rehost(folder, keeps=True),
-        Rehost(folder, name="rehost, by digest"),
-        NbdCopy(folder),
-        Rsync(folder),
-    ]
+def _of_runs(contender: Rehost) -> str:
+    """What the control plane does between runs, and what a run leaves."""
+    later = contender.reports[1:]
+    return (
+        f"between runs sealing one and making the next one's layer took {median(contender.layering):.2f} s;"
+        f" of {median(report.read for report in later) / 1e6:.0f} MB read,"
+        f" {median(contender.stored) / 1e6:.0f} MB are stored; the rounds before the last one took"
+        f" {median(sum(past.seconds for past in report.rounds[:-1]) for report in later):.2f} s, the last one"
+        f" {median(report.rounds[-1].seconds for report in later):.2f} s with a freeze of"
+        f" {median(report.freeze_seconds for report in later):.2f} s (medians)"
+    )

@@ -32,9 +32,10 @@ class Streams:
             thread.end()
 
     def connect(self) -> Welcome:
-        """Be connected on all streams; what the first one was told, before anything is sent."""
-        welcome = self._walkers[0].stream.connect()
+        """Be connected on all streams, at once; what the first one was told, before anything is sent."""
         self._together([walker.stream.connect for walker in self._walkers])
+        welcome = self._walkers[0].stream.welcome
+        assert welcome is not None, "it is connected"
         return welcome
 
     def walk(self, round_: Round) -> None:
