@@ -46,9 +46,11 @@ def guest(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Gue
         yield made
 
 
+@pytest.mark.lab
 def test_copies_of_a_root_and_of_stacked_disks_equal_the_frozen_ones(
     guest: Guest, tmp_path: Path, disks: LoopDisks
 ) -> None:
+    """In the lab too: five copies of an emulated guest under torture take more than seven minutes."""
     many_times(guest, tmp_path, disks, FEW)
 
 
