@@ -113,3 +113,12 @@ def loop_disks(folder: Path) -> Iterator[LoopDisks]:
         yield disks
     finally:
         disks.close()
+
+
+def write(disk: LoopDisk, offset: int, length: int) -> None:
+    """Random bytes past any file system, durable when this returns."""
+    with open(disk.path, "r+b") as file:
+        file.seek(offset)
+        file.write(os.urandom(length))
+        file.flush()
+        os.fsync(file.fileno())

@@ -27,7 +27,7 @@ from rehost.track import pins
 from tests.agent import agent_process
 from tests.agent.agent_process import Outcome, Task
 from tests.agent.copying import CHUNK, Lab, lab, snapshot
-from tests.loopdisks import LoopDisk, LoopDisks, run
+from tests.loopdisks import LoopDisk, LoopDisks, run, write
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -47,14 +47,6 @@ def full(disks: LoopDisks) -> LoopDisk:
     disk = disks.make(SIZE)
     write(disk, 0, SIZE)
     return disk
-
-
-def write(disk: LoopDisk, offset: int, length: int) -> None:
-    with open(disk.path, "r+b") as file:
-        file.seek(offset)
-        file.write(os.urandom(length))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def again(site: Lab, before: RunReport) -> Lab:

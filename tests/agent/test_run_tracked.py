@@ -24,7 +24,7 @@ from rehost.track.bpf import attach, system
 from rehost.track.tracked import Tracked
 from rehost.track.tracker import Tracker
 from tests.agent.copying import lab
-from tests.loopdisks import LoopDisk, LoopDisks
+from tests.loopdisks import LoopDisk, LoopDisks, write
 
 MIB = 1 << 20
 
@@ -35,14 +35,6 @@ def full(disks: LoopDisks) -> LoopDisk:
     disk = disks.make(64 * MIB)
     write(disk, 0, 64 * MIB)
     return disk
-
-
-def write(disk: LoopDisk, offset: int, length: int) -> None:
-    with open(disk.path, "r+b") as file:
-        file.seek(offset)
-        file.write(os.urandom(length))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 class Writing(Filter):

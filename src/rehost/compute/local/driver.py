@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from rehost.block.durable import sync_file
 from rehost.block.layer import chain
 from rehost.compute.driver import (
     BOOT_DEADLINE,
@@ -109,7 +110,7 @@ class LocalDriver:
 
     def finish_image(self, image_id: str) -> Image:
         for disk in self._images.get(image_id).disks:
-            folders.sync(disk.path)  # ready means that it is so after a power cut
+            sync_file(disk.path)  # ready means that it is so after a power cut
         return self._images.change(image_id, ImageState.READY)
 
     def fail_image(self, image_id: str, why: str) -> None:

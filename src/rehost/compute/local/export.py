@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.block.durable import sync_file, sync_folder
 from rehost.compute.driver import ExportFormat, ExportProgress, Image, ImageState
 from rehost.compute.local import folders, qemuimg
 from rehost.core.errors import VolumeError, VolumeFullError
@@ -40,9 +41,9 @@ def _export_disk(
 ) -> Path:
     with _partial(target) as partial:
         qemuimg.convert(source, "qcow2", partial, _ARGUMENTS[form], lambda percent: progress(volume, percent))
-        folders.sync(partial)
+        sync_file(partial)
         partial.replace(target)
-    folders.sync(target.parent)
+    sync_folder(target.parent)
     return target
 
 

@@ -10,16 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.block.durable import sync_file, sync_folder
+
 _NEW, _GONE = ".new", ".gone"
-
-
-def sync(path: Path) -> None:
-    """A file's content or a folder's entries are durable afterwards."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def begin(path: Path) -> Path:
@@ -33,11 +26,11 @@ def begin(path: Path) -> Path:
 def publish(building: Path, path: Path) -> None:
     """A folder made in `begin` takes its place; what was there before is gone."""
     for entry in building.iterdir():
-        sync(entry)
-    sync(building)
+        sync_file(entry)
+    sync_folder(building)
     remove(path)
     building.rename(path)
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -46,7 +39,7 @@ def remove(path: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
     if path.exists():
         path.rename(gone)
-        sync(path.parent)
+        sync_folder(path.parent)
         shutil.rmtree(gone)
 
 
