@@ -15,10 +15,11 @@ from rehost.core.job import TRANSITIONS, Event, JobState, follow
 from rehost.core.round import RoundKind
 from rehost.store.images import ImageState
 from rehost.store.jobs import JobFilter
-from rehost.store.jobspec import DiskSpec, DiskTree, JobSpec, PartSpec, PathDiskSpec, PathPartSpec, Tag
+from rehost.store.jobspec import DiskSpec, DiskTree, JobSpec, PartSpec, PathDiskSpec, PathPartSpec
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
 from rehost.store.store import Store
+from rehost.store.tags import Tag
 
 
 def _full(source_id: str) -> JobSpec:
@@ -29,7 +30,7 @@ def _full(source_id: str) -> JobSpec:
         system_disk_parts=(PartSpec("0_0", 1 << 30, False),),
         data_disks=(DiskSpec(1, 20, (PartSpec("1_0", 5, True),)), DiskSpec(2)),
         disks=DiskTree(PathDiskSpec("d", 20, True, (PathPartSpec("/", 7, False),)), (PathDiskSpec("e"),)),
-        tags=(Tag("k", "v"), Tag("empty")), vpc_id="vpc", vswitch_id="vsw",
+        vpc_id="vpc", vswitch_id="vsw",
         replication_parameters='{"bandwidth_limit":0}', net_mode=2, run_once=False, frequency=12,
         max_images=3, instance_type="ecs.c6.large", instance_ram_role="role", container_namespace="ns",
         container_repository="repo", container_tag="tag", license_type="BYOL", launch_template_id="lt",
@@ -52,6 +53,8 @@ def test_a_token_makes_one_job(store: Store, register) -> None:
     assert store.jobs.create("one", JobSpec(source, valid_until=2.0), "t", "k") == first
     with pytest.raises(IdempotencyError):
         store.jobs.create("one", JobSpec(source, name="other"), "t", "k")
+    with pytest.raises(IdempotencyError):
+        store.jobs.create("one", JobSpec(source), "t", "k", tags=(Tag("k"),))
 
 
 def test_the_same_token_at_the_same_time_makes_one_job(store: Store, register) -> None:

@@ -33,6 +33,10 @@ _TEXTS = {
     ),
     "SourceServerState.Invalid": "The specified source server status is invalid.",
     "SourceServerName.Duplicate": "The specified source server name already exists.",
+    "Duplicate.TagKey": "The Tag parameters contain a key more than once.",
+    "InvalidParameter.TagValue": "The Tag.N.Value parameter needs a Tag.N.Key.",
+    "InvalidResourceId.NotFound": "The specified ResourceIds do not exist.",
+    "NumberExceed.Tags": "The maximum number of the Tag parameters cannot exceed 20.",
     "IdempotentParameterMismatch": (
         "The request uses the same client token as a previous, but non-identical request."
     ),

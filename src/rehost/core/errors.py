@@ -206,6 +206,16 @@ class DuplicateNameError(RehostError):
     code = "ReplicationJobName.Duplicate"
 
 
+class TaggedResourceError(NotFoundError):
+    """A resource that is to be tagged does not exist, or is of another kind."""
+
+    code = "InvalidResourceId.NotFound"
+
+
+class TooManyTagsError(RehostError):
+    code = "NumberExceed.Tags"
+
+
 class QuotaExceededError(RehostError):
     code = "QuotaExceeded.ReplicationJob"
 

@@ -19,7 +19,7 @@ DAY = 86400
 
 class CodeStatus(StrEnum):
     ACTIVE = "activated"
-    DISABLED = "deactivated"
+    DISABLED = "unactivated"
     EXPIRED = "expired"
 
 

@@ -22,6 +22,7 @@ from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
+from rehost.store.tags import Tag, Taggable, forget, put, tagged, tags_of
 from rehost.store.transition import SPEC_COLUMNS, Job
 
 HOUR = 3600.0
@@ -41,13 +42,22 @@ class JobFilter:
     business_status: str = ""
     resource_group_id: str = ""
     job_type: int | None = None
+    tags: Sequence[Tag] = ()
 
 
 class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, account: str, spec: JobSpec, token: str | None, actor: str, quota: int = QUOTA) -> Job:
+    def create(
+        self,
+        account: str,
+        spec: JobSpec,
+        token: str | None,
+        actor: str,
+        quota: int = QUOTA,
+        tags: Sequence[Tag] = (),
+    ) -> Job:
         """A new job in state Ready; with a ClientToken that was used before, the job that it made.
 
         IdempotencyError, NotFoundError (source), SourceServerStateError, DuplicateNameError or
@@ -56,7 +66,7 @@ class Jobs:
         with self._database.write() as connection:
             earlier = _made_by(connection, account, token)
             if earlier is not None:
-                return _same(earlier, spec)
+                return _same(connection, earlier, spec, tags)
             now = self._database.now()
             _check(connection, account, spec, now, quota)
             job_id = new_id(Kind.JOB)
@@ -77,6 +87,7 @@ class Jobs:
                     created=now,
                 )
             )
+            put(connection, account, Taggable.JOB, job_id, tags)
             note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}")
             return transition.read(connection, job_id)
 
@@ -87,7 +98,8 @@ class Jobs:
 
     def find(self, account: str, want: JobFilter, page: Page) -> Listing[Job]:
         """Newest first."""
-        query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want))
+        having = tagged(jobs.c.id, account, Taggable.JOB, want.tags)
+        query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want), *having)
         query = query.order_by(jobs.c.created.desc(), jobs.c.id)
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
@@ -146,10 +158,11 @@ class Jobs:
             connection.execute(update.values(progress=grown, status_info=status_info))
 
     def remove(self, job_id: str) -> None:
-        """The end of a job that is Deleting; its runs go with it, its events stay."""
+        """The end of a job that is Deleting; its runs and tags go with it, its events stay."""
         with self._database.write() as connection:
             gone = sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status == JobState.DELETING.status)
             if connection.execute(gone).rowcount:
+                forget(connection, job_id)
                 note(connection, self._database.now(), job_id, "rehost", "REMOVE")
 
 
@@ -161,9 +174,10 @@ def _made_by(connection: sa.Connection, account: str, token: str | None) -> Job 
     return None if row is None else transition.record(row)
 
 
-def _same(earlier: Job, spec: JobSpec) -> Job:
+def _same(connection: sa.Connection, earlier: Job, spec: JobSpec, tags: Sequence[Tag]) -> Job:
     """A repeated request is compared without the expiry: its default counts from the time of the request."""
-    if replace(earlier.spec, valid_until=None) != replace(spec, valid_until=None):
+    same_spec = replace(earlier.spec, valid_until=None) == replace(spec, valid_until=None)
+    if not same_spec or tags_of(connection, earlier.id) != set(tags):
         raise IdempotencyError(
             f"the ClientToken was used for the job {earlier.id} with other parameters",
             "repeat the same request, or use a new token",

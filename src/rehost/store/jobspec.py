@@ -45,14 +45,8 @@ class DiskTree:
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
-    key: str
-    value: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class JobSpec:
-    """Every parameter of CreateReplicationJob; empty text and None mean that it was not given."""
+    """Every parameter of CreateReplicationJob but the tags; empty text and None: it was not given."""
 
     source_id: str
     region: str = ""
@@ -67,7 +61,6 @@ class JobSpec:
     system_disk_parts: tuple[PartSpec, ...] = ()
     data_disks: tuple[DiskSpec, ...] = ()
     disks: DiskTree | None = None
-    tags: tuple[Tag, ...] = ()
     vpc_id: str = ""
     vswitch_id: str = ""
     replication_parameters: str = ""  # the JSON text as it was sent

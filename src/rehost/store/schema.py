@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Large
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
-from rehost.store.jobspec import DiskSpec, DiskTree, PartSpec, Tag
+from rehost.store.jobspec import DiskSpec, DiskTree, PartSpec
 
 metadata = sa.MetaData()
 
@@ -62,6 +62,35 @@ source_servers = Table(
     Column("assignment", Json(Assignment)),
     Column("assignment_version", Integer, nullable=False),
     Column("created", Float, nullable=False),
+    Column("workgroup_id", String, nullable=False, server_default="", index=True),  # empty: in none
+    Column("resource_group_id", String, nullable=False, server_default=""),
+)
+
+workgroups = Table(
+    "workgroups",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False, index=True),
+    Column("client_token", String),
+    Column("asked", Text, nullable=False),  # how it was asked for, to know a repeated request by
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Index("workgroups_token", "account", "client_token", unique=True),
+    Index("workgroups_name", "account", "name", unique=True),
+)
+
+# One table for all kinds of resources; a resource takes its rows along when it ends.
+tags = Table(
+    "tags",
+    metadata,
+    Column("resource", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("account", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Index("tags_listed", "account", "kind", "resource", "key"),
+    Index("tags_found", "account", "kind", "key", "value", "resource"),
 )
 
 # No foreign key to the source: a finished migration stays readable when its source server is gone.
@@ -84,7 +113,6 @@ jobs = Table(
     Column("system_disk_parts", Json(tuple[PartSpec, ...]), nullable=False),
     Column("data_disks", Json(tuple[DiskSpec, ...]), nullable=False),
     Column("disks", Json(DiskTree)),
-    Column("tags", Json(tuple[Tag, ...]), nullable=False),
     Column("vpc_id", String, nullable=False),
     Column("vswitch_id", String, nullable=False),
     Column("replication_parameters", Text, nullable=False),

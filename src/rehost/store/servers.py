@@ -18,6 +18,7 @@ from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs, source_servers
+from rehost.store.tags import forget
 
 HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
@@ -141,9 +142,10 @@ class SourceServers:
         self._update(server_id, deleting=True)
 
     def remove(self, server_id: str) -> None:
-        """The agent's identity ends with the row; a repeated call does nothing."""
+        """The agent's identity and the tags end with the row; a repeated call does nothing."""
         with self._database.write() as connection:
             connection.execute(sa.delete(source_servers).where(_table.id == server_id))
+            forget(connection, server_id)
 
     def assignment(self, server_id: str) -> tuple[int, Assignment | None]:
         """What the agent has to do, and its version; NotFoundError when there is no such source."""

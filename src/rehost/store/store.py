@@ -14,6 +14,7 @@ from rehost.store.nonces import Nonces
 from rehost.store.runs import Runs
 from rehost.store.secretbox import SecretBox
 from rehost.store.servers import SourceServers
+from rehost.store.tags import Tags
 
 DATABASE_FILE = "rehost.db"
 
@@ -29,6 +30,7 @@ class Store:
     runs: Runs
     images: Images
     events: Events
+    tags: Tags
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes, clock: Clock = time.time) -> "Store":
@@ -44,6 +46,7 @@ class Store:
             Runs(database),
             Images(database),
             Events(database),
+            Tags(database),
         )
 
     def close(self) -> None:

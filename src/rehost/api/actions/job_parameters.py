@@ -1,14 +1,13 @@
 """The parameters of CreateReplicationJob, and the rules between them that need nothing but the request."""
 
 from rehost.api import errors
+from rehost.api.actions import tag_parameters
 from rehost.api.spec import (
     DESCRIPTION,
     DEVICE,
     IDENTIFIER,
     LARGEST_LONG,
     NAME,
-    TAG_KEY,
-    TAG_VALUE,
     TOKEN,
     Later,
     Number,
@@ -34,10 +33,6 @@ PART = (
     Text("Device", "The source's partition.", form=DEVICE),
     Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
     Truth("Block", "Copy it block by block.", default=True),
-)
-TAG = (
-    Text("Key", "The tag's key.", form=TAG_KEY, required=True),
-    Text("Value", "The tag's value.", form=TAG_VALUE),
 )
 
 CREATE = (
@@ -65,7 +60,7 @@ CREATE = (
         most=MOST_DATA_DISKS,
     ),
     Structs("SystemDiskPart", "The system disk's partitions.", members=PART, most=MOST_PARTS),
-    Structs("Tag", "Tags of the job.", members=TAG, most=20),
+    tag_parameters.GIVEN,
     Text("VpcId", "The VPC of a private network."),
     Text("VSwitchId", "The vSwitch of a private network; required for NetMode 2."),
     Text("ReplicationParameters", "A JSON object of fixed keys.", longest=replication.LONGEST),
@@ -96,7 +91,7 @@ DESCRIBE = (
     Text("BusinessStatus", "Its business status.", choices=choices(*(b.value for b in Business if b.value))),
     Text("ResourceGroupId", "Its resource group."),
     Number("JobType", "Its type.", least=0, most=3),
-    Later("Tag", "Jobs with these tags.", "Filter the reply by its Tags."),
+    tag_parameters.WANTED,
 )
 
 
@@ -151,15 +146,12 @@ def _parts(values: Values) -> None:
             )
 
 
-def _tags(values: Values) -> None:
-    keys = [tag.text("Key") for tag in values.structs("Tag")]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise errors.ApiError(
-                400,
-                "Duplicate.TagKey",
-                f"The Tag parameters contain the key {errors.shown(key)} more than once.",
-            )
-
-
-RULES: tuple[Rule, ...] = (_network, _periodic, _target, _job_type, _replication, _parts, _tags)
+RULES: tuple[Rule, ...] = (
+    _network,
+    _periodic,
+    _target,
+    _job_type,
+    _replication,
+    _parts,
+    tag_parameters.distinct_keys,
+)

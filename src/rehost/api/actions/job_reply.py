@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable
 
+from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Wrapped
 from rehost.store.jobspec import PartSpec
 from rehost.store.runs import Run
+from rehost.store.tags import Tag
 from rehost.store.transition import Job
 
 
-def reply(job: Job, runs: Iterable[Run]) -> dict[str, object]:
-    return {**_asked(job), **_become(job), "ReplicationJobRuns": [_run(run) for run in runs]}
+def reply(job: Job, runs: Iterable[Run], tags: tuple[Tag, ...]) -> dict[str, object]:
+    return {
+        **_asked(job),
+        **_become(job),
+        "ReplicationJobRuns": [_run(run) for run in runs],
+        "Tags": tag_parameters.reply(tags),
+    }
 
 
 def _become(job: Job) -> dict[str, object]:
@@ -66,7 +73,6 @@ def _asked(job: Job) -> dict[str, object]:
         "ScheduledStartTime": spec.scheduled_start,
         "SystemDiskParts": _parts(spec.system_disk_parts),
         "SystemDiskSize": spec.system_disk_size,
-        "Tags": [{"Key": tag.key, "Value": tag.value} for tag in spec.tags],
         "ValidTime": spec.valid_until,
     }
 
@@ -152,7 +158,7 @@ FIELDS: Fields = (
     ),
     Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
     Field("SystemDiskSize", Kind.INTEGER, "GiB."),
-    Wrapped("Tags", "Tag", (Field("Key", Kind.STRING), Field("Value", Kind.STRING))),
+    tag_parameters.REPLY,
     Field("TargetType", Kind.STRING),
     Field("TransitionInstanceId", Kind.STRING),
     Field("VSwitchId", Kind.STRING),

@@ -6,7 +6,7 @@ from rehost.api.identity import CLOCK_WINDOW
 from rehost.api.times import DAY
 from rehost.api.values import Values
 from rehost.core.server import Inventory
-from rehost.store.jobspec import JobSpec, Tag
+from rehost.store.jobspec import JobSpec
 
 SCHEDULE_WITHIN = 30 * DAY
 VALID_FROM, VALID_TO, VALID_DEFAULT = 7 * DAY, 90 * DAY, 30 * DAY
@@ -28,7 +28,6 @@ def job_spec(values: Values, inventory: Inventory, now: float) -> JobSpec:
         system_disk_size=size,
         system_disk_parts=parts,
         data_disks=target_disks.data_disks(inventory, values),
-        tags=tuple(Tag(tag.text("Key"), tag.text("Value")) for tag in values.structs("Tag")),
         vpc_id=values.text("VpcId"),
         vswitch_id=values.text("VSwitchId"),
         replication_parameters=values.text("ReplicationParameters"),

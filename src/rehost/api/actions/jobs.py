@@ -1,7 +1,7 @@
 """The actions on replication jobs."""
 
 from rehost.api import errors
-from rehost.api.actions import job_parameters, paging, servers
+from rehost.api.actions import job_parameters, paging, servers, tag_parameters
 from rehost.api.actions.job_reply import FIELDS, reply
 from rehost.api.actions.job_request import job_spec
 from rehost.api.services import Call
@@ -18,7 +18,8 @@ def create(call: Call, values: Values) -> dict[str, object]:
     server = servers.own(call, values.text("SourceId"))
     spec = job_spec(values, server.inventory, call.now)
     token = values.text("ClientToken") or None
-    job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota)
+    tags = tag_parameters.tags(values)
+    job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota, tags)
     return {"JobId": job.id}
 
 
@@ -34,10 +35,12 @@ def describe(call: Call, values: Values) -> dict[str, object]:
         business_status=values.text("BusinessStatus"),
         resource_group_id=values.text("ResourceGroupId"),
         job_type=values.number("JobType"),
+        tags=tag_parameters.tags(values),
     )
     found = call.store.jobs.find(call.account, want, page)
-    runs = call.store.runs.of_jobs([job.id for job in found.items])
-    jobs = [reply(job, runs[job.id]) for job in found.items]
+    ids = [job.id for job in found.items]
+    runs, tags = call.store.runs.of_jobs(ids), call.store.tags.of(ids)
+    jobs = [reply(job, runs[job.id], tags[job.id]) for job in found.items]
     return {"ReplicationJobs": jobs, **paging.reply(page, found.total)}
 
 
@@ -89,6 +92,7 @@ ACTIONS = (
         (*job_parameters.DESCRIBE, *paging.PARAMETERS),
         describe,
         (Wrapped("ReplicationJobs", "ReplicationJob", FIELDS), *paging.REPLY),
+        (tag_parameters.no_value_alone,),
     ),
     Action("StartReplicationJob", "Start a job that is Ready, Stopped, Waiting or InError.", _JOB_ID, start),
     Action("DeleteReplicationJob", "Delete a job that does not run; its images stay.", _JOB_ID, delete),
