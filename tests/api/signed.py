@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from rehost.api import gateway, rpc, signature, times
+from rehost.api import codes, gateway, rpc, signature, times
+from rehost.api.actions import ACTIONS
 from rehost.store.keys import AccessKey
 from tests.api.world import World
 
@@ -70,8 +71,25 @@ def send(
 def call(
     world: World, action: str, key: AccessKey | None = None, **business: str
 ) -> tuple[int, dict[str, Any]]:
-    """A correctly signed call; dots in names are written as double underscores."""
+    """A correctly signed call; dots in names are written as double underscores.
+
+    Whatever a test is about, it fails when the reply's error code is not documented.
+    """
     by = key or world.key
     named = {name.replace("__", "."): value for name, value in business.items()}
     parameters = v1_parameters(by, world.clock(), action, **named)
-    return send(world, "GET", sign_v1("GET", parameters, by.secret), {})
+    status, reply = send(world, "GET", sign_v1("GET", parameters, by.secret), {})
+    check_code(action, status, reply)
+    return status, reply
+
+
+def check_code(action: str, status: int, reply: Mapping[str, Any]) -> None:
+    """An error's code is one that the action declares, and its status and text are those of the table."""
+    if status == 200 or action not in ACTIONS:
+        return
+    code = reply["Code"]
+    assert code in (*codes.declared(ACTIONS[action]), *codes.OF_REQUESTS), f"{action} does not declare {code}"
+    known = codes.find(code)
+    assert status == known.status, code
+    if code in (*codes.OF_ACTIONS, *codes.OF_REQUESTS):
+        assert reply["Message"].startswith(known.text), (code, reply["Message"])

@@ -156,7 +156,7 @@ REFUSALS = [
     ({**EVERY_12_HOURS, MOST_IMAGES: "11"}, f"Invalid{MOST_IMAGES}.ValueNotSupported", "1 to 10"),
     ({"MaxNumberOfImageToKeep": "11"}, "InvalidMaxNumberOfImageToKeep.ValueNotSupported", "1 to 10"),
     ({"LicenseType": "PAID"}, "InvalidLicenseType.ValueNotSupported", "BYOL"),
-    ({"Disks__System__Size": "40"}, "UnsupportedDisksSystemSize", "SystemDiskSize"),
+    ({"Disks__System__Size": "40"}, "UnsupportedDisks", "SystemDiskSize"),
     ({"JobType": "1"}, "UnsupportedJobType", "JobType"),
     ({"ClientToken": "x" * 65}, "InvalidClientToken.Malformed", "64 ASCII"),
     ({"ClientToken": "é"}, "InvalidClientToken.Malformed", "ASCII"),
@@ -339,7 +339,8 @@ def test_filters_and_paging(world: World) -> None:
     pages = [found(PageNumber=str(n), PageSize="2") for n in (1, 2, 3)]
     assert [len(page) for page in pages] == [2, 1, 0]
     assert pages[0] | pages[1] == set(jobs)
-    assert call(world, "DescribeReplicationJobs", Tag__1__Key="k")[1]["Code"] == "UnsupportedTagKey"
+    refused = call(world, "DescribeReplicationJobs", Tag__1__Value="v")[1]
+    assert refused["Code"] == "InvalidParameter.TagValue"
     reply = call(world, "DescribeReplicationJobs", PageNumber="3", PageSize="2")[1]
     assert (reply["PageNumber"], reply["PageSize"], reply["TotalCount"]) == (3, 2, 3)
     assert (

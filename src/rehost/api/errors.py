@@ -1,8 +1,11 @@
-"""Errors as the API answers them: the codes of the seed and of its gateway, with their HTTP status.
+"""Errors as the API answers them: with the codes of `codes.py`, and what a message has to say.
 
 A message names the parameter, its value and what is allowed; `Recommend` in the reply is the next step.
 """
 
+from rehost.api import codes
+from rehost.api.codes import named
+from rehost.api.spec import Fault
 from rehost.core.errors import (
     DataFolderFullError,
     InvalidValueError,
@@ -12,35 +15,7 @@ from rehost.core.errors import (
     code_of,
 )
 
-INTERNAL = (
-    "An error occurred while processing your request. Please try again. "
-    "If the problem still exists, please submit a ticket."
-)
 _LONGEST_VALUE = 80  # characters of a value that a message repeats
-
-# What the documentation says of a code; the error's own text follows it.
-_TEXTS = {
-    "ReplicationJob.InvalidStatus": "The specified replication job status is invalid.",
-    "ReplicationJob.Related": "The specified source server has related replication jobs.",
-    "ReplicationJobName.Duplicate": "The specified replication job name already exists.",
-    "ReplicationJobDataDiskIndex.Invalid": (
-        "The specified replication job contains data disk index not found in source server."
-    ),
-    "DataDisk.DuplicateIndex": "The source server data disk cannot contain the same index.",
-    "QuotaExceeded.ReplicationJob": "The maximum number of replication jobs is exceeded.",
-    "SourceServer.WithRunningReplicationJob": (
-        "The specified source server has related replication jobs that are running."
-    ),
-    "SourceServerState.Invalid": "The specified source server status is invalid.",
-    "SourceServerName.Duplicate": "The specified source server name already exists.",
-    "Duplicate.TagKey": "The Tag parameters contain a key more than once.",
-    "InvalidParameter.TagValue": "The Tag.N.Value parameter needs a Tag.N.Key.",
-    "InvalidResourceId.NotFound": "The specified ResourceIds do not exist.",
-    "NumberExceed.Tags": "The maximum number of the Tag parameters cannot exceed 20.",
-    "IdempotentParameterMismatch": (
-        "The request uses the same client token as a previous, but non-identical request."
-    ),
-}
 
 
 class ApiError(ReportedError):
@@ -51,9 +26,10 @@ class ApiError(ReportedError):
         self.status = status
 
 
-def documented(code: str, detail: str, recommend: str = "", status: int = 400) -> ApiError:
-    """One of the codes that the documentation lists with a text of its own."""
-    return ApiError(status, code, f"{_TEXTS[code]} {detail}".strip(), recommend)
+def documented(code: str, detail: str = "", recommend: str = "") -> ApiError:
+    """A code of the tables: the table's text, and then the case at hand."""
+    known = codes.find(code)
+    return ApiError(known.status, code, f"{known.text} {detail}".strip(), recommend)
 
 
 def refused(error: RehostError) -> ApiError | None:
@@ -61,7 +37,7 @@ def refused(error: RehostError) -> ApiError | None:
     if isinstance(error, ApiError):
         return error
     code = code_of(error)
-    if code in _TEXTS:
+    if code in codes.OF_ACTIONS:
         return documented(code, _sentence(error.what), error.advice)
     if isinstance(error, NotFoundError | InvalidValueError):
         status = 404 if isinstance(error, NotFoundError) else 400
@@ -72,55 +48,43 @@ def refused(error: RehostError) -> ApiError | None:
 
 
 def internal() -> ApiError:
-    return ApiError(500, "InternalError", INTERNAL)
+    return documented("InternalError")
 
 
-def missing(name: str, why: str = "") -> ApiError:
-    return ApiError(400, f"Missing{_flat(name)}", f"{name} is mandatory for this action.", why)
+def missing(name: str, why: str = "", code: str = "") -> ApiError:
+    return _fault(Fault.MISSING, name, f"{name} is mandatory for this action.", why, code)
 
 
 def wrong_type(name: str, value: str, wanted: str) -> ApiError:
     """The text is not even of the parameter's type."""
-    return ApiError(
-        400,
-        "InvalidParameter.Format",
-        f"Specified parameter format is not valid. {name}={shown(value)} is not {wanted}.",
-    )
+    return documented("InvalidParameter.Format", f"{name}={shown(value)} is not {wanted}.")
 
 
-def malformed(name: str, value: str, allowed: str) -> ApiError:
-    return ApiError(
-        400,
-        f"Invalid{_flat(name)}.Malformed",
-        f"The specified parameter {name} is not valid: {shown(value)}. Allowed: {allowed}.",
-    )
+def malformed(name: str, value: str, allowed: str, code: str = "") -> ApiError:
+    message = f"The specified parameter {name} is not valid: {shown(value)}. Allowed: {allowed}."
+    return _fault(Fault.FORM, name, message, "", code)
 
 
-def not_allowed(name: str, value: object, allowed: str) -> ApiError:
+def not_allowed(name: str, value: object, allowed: str, code: str = "") -> ApiError:
     """A value of the right form that the parameter does not take."""
-    return ApiError(
-        400,
-        f"Invalid{_flat(name)}.ValueNotSupported",
-        f"The specified value of {name} is not supported: {shown(str(value))}. Allowed: {allowed}.",
-    )
+    message = f"The specified value of {name} is not supported: {shown(str(value))}. Allowed: {allowed}."
+    return _fault(Fault.VALUE, name, message, "", code)
 
 
-def not_yet(name: str, value: object, why: str, instead: str) -> ApiError:
+def not_yet(name: str, value: object, why: str, instead: str, code: str = "") -> ApiError:
     """A value that the documentation knows and this version does not carry out."""
-    return ApiError(
-        400,
-        f"Unsupported{_flat(name)}",
-        f"This version of rehost cannot do {name}={shown(str(value))} yet: {why}.",
-        instead,
-    )
+    message = f"This version of rehost cannot do {name}={shown(str(value))} yet: {why}."
+    return _fault(Fault.LATER, name, message, instead, code)
 
 
-def too_many(name: str, most: int, got: str) -> ApiError:
-    return ApiError(
-        400,
-        f"NumberExceed.{_flat(name)}s",
-        f"The maximum number of the {name} parameters cannot exceed {most}, but {got} was given.",
-    )
+def too_many(name: str, most: int, got: str, code: str = "") -> ApiError:
+    message = f"The maximum number of the {name} parameters cannot exceed {most}, but {got} was given."
+    return _fault(Fault.COUNT, name, message, "", code)
+
+
+def twice(name: str, value: str, code: str = "") -> ApiError:
+    message = f"The {name} contains duplicate values: {shown(value)}."
+    return _fault(Fault.TWICE, name, message, "", code)
 
 
 def not_found(name: str, value: str) -> ApiError:
@@ -132,15 +96,18 @@ def not_found(name: str, value: str) -> ApiError:
     )
 
 
+def _fault(fault: Fault, name: str, message: str, recommend: str = "", code: str = "") -> ApiError:
+    """With the parameter's own code, or with the one that its fault has in general."""
+    code = code or named(fault, name)
+    if code in codes.OF_ACTIONS:
+        return documented(code, message, recommend)
+    return ApiError(400, code, message, recommend)
+
+
 def shown(value: str) -> str:
     """A value as a message repeats it: quoted, printable, and not longer than a line."""
     cut = value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "…"
     return ascii(cut) if not cut.isprintable() else f"'{cut}'"
-
-
-def _flat(name: str) -> str:
-    """DataDisk.1.Part.2.Device -> DataDiskPartDevice."""
-    return "".join(part for part in name.split(".") if not part.isdigit())
 
 
 def _sentence(text: str) -> str:

@@ -55,6 +55,17 @@ DEVICE = Form(
 )
 
 
+class Fault(StrEnum):
+    """What can be wrong with a parameter, and the code that says so; {} is the parameter's name."""
+
+    MISSING = "Missing{}"
+    FORM = "Invalid{}.Malformed"
+    VALUE = "Invalid{}.ValueNotSupported"
+    COUNT = "NumberExceed.{}s"
+    TWICE = "Duplicate.{}"
+    LATER = "Unsupported{}"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """What all parameters have. An empty value counts as absent."""
@@ -63,6 +74,7 @@ class Parameter:
     about: str = ""
     required: bool = field(default=False, kw_only=True)
     addition: bool = field(default=False, kw_only=True)  # rehost's own, not in the reference
+    codes: Mapping[Fault, str] = field(default_factory=dict, kw_only=True)  # where the reference has others
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class Texts(Parameter):
     """A list of texts: Name.1, Name.2, …; a bare Name is a list of one, as in the reference's CLI example."""
 
     most: int = field(default=50, kw_only=True)
+    distinct: bool = field(default=False, kw_only=True)  # a value that comes twice is refused
+    choices: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # lower case -> as reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +154,27 @@ class Field:
     name: str
     kind: Kind
     about: str = ""
+    addition: bool = field(default=False, kw_only=True)  # rehost's own, not in the reference
 
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """A list as the API nests it: Name: {item: [{fields}, …]}."""
+    """A list as the API nests it: Name: {item: [{fields}, …]}; without fields, of texts."""
 
     name: str
     item: str
-    fields: tuple["Field | Wrapped", ...]
+    fields: tuple["Field | Wrapped | Nested", ...]
 
 
-Fields = tuple[Field | Wrapped, ...]
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A structure in a structure: Name: {fields}."""
+
+    name: str
+    fields: tuple["Field | Wrapped | Nested", ...]
+
+
+Fields = tuple[Field | Wrapped | Nested, ...]
 Rule = Callable[["Values"], None]  # raises ApiError
 Handler = Callable[["Call", "Values"], Mapping[str, Any]]
 
@@ -164,3 +187,5 @@ class Action:
     handle: Handler
     reply: Fields = ()
     rules: tuple[Rule, ...] = ()  # over several parameters of one request
+    codes: tuple[str, ...] = ()  # of its errors, besides those that follow from the parameters: api/codes.py
+    addition: bool = False  # rehost's own, not in the reference

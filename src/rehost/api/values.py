@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from rehost.api import errors, times
-from rehost.api.spec import Action, Later, Number, Parameter, Structs, Text, Texts, Time, Truth
+from rehost.api.codes import named
+from rehost.api.spec import Action, Fault, Later, Number, Parameter, Structs, Text, Texts, Time, Truth
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INDEX = re.compile(r"[1-9][0-9]{0,17}")
@@ -81,7 +82,7 @@ def _members(parameters: tuple[Parameter, ...], groups: Mapping[str, Entries], p
         if there:
             values[parameter.name] = value
         elif parameter.required:
-            raise errors.missing(f"{path}{parameter.name}")
+            raise errors.missing(f"{path}{parameter.name}", code=parameter.codes.get(Fault.MISSING, ""))
     return values
 
 
@@ -122,16 +123,21 @@ def _scalar(parameter: Parameter, text: str, name: str) -> Any:
 
 def _text(parameter: Text, text: str, name: str) -> str:
     if parameter.choices:
-        try:
-            return parameter.choices[text.lower()]
-        except KeyError:
-            allowed = ", ".join(dict.fromkeys(parameter.choices.values()))
-            raise errors.not_allowed(name, text, allowed) from None
+        return _chosen(parameter, text, name)
+    code = parameter.codes.get(Fault.FORM, "")
     if parameter.form and not parameter.form.pattern.fullmatch(text):
-        raise errors.malformed(name, text, parameter.form.says)
+        raise errors.malformed(name, text, parameter.form.says, code)
     if not parameter.form and len(text) > parameter.longest:
-        raise errors.malformed(name, text, f"at most {parameter.longest} characters")
+        raise errors.malformed(name, text, f"at most {parameter.longest} characters", code)
     return text
+
+
+def _chosen(parameter: Text | Texts, text: str, name: str) -> str:
+    try:
+        return parameter.choices[text.lower()]
+    except KeyError:
+        allowed = ", ".join(dict.fromkeys(parameter.choices.values()))
+        raise errors.not_allowed(name, text, allowed, parameter.codes.get(Fault.VALUE, "")) from None
 
 
 def _number(parameter: Number, text: str, name: str) -> int:
@@ -160,23 +166,28 @@ def _truth(text: str, name: str) -> bool:
 
 
 def _texts(parameter: Texts, entries: Entries, name: str) -> tuple[str, ...]:
-    if "" in entries and len(entries) == 1:
-        return (entries[""],) if entries[""] else ()
-    indexed = _indexed(entries, name, parameter.most)
-    for index, rest in indexed.items():
+    named = {name: entries[""]} if "" in entries and len(entries) == 1 else {}
+    for index, rest in ({} if named else _indexed(parameter, entries, name)).items():
         _refuse_index(rest, f"{name}.{index}")
-    return tuple(rest[""] for rest in indexed.values() if rest[""])
+        named[f"{name}.{index}"] = rest[""]
+    texts: list[str] = []
+    for full, text in named.items():
+        if text in texts and parameter.distinct:
+            raise errors.twice(name, text, parameter.codes.get(Fault.TWICE, ""))
+        if text:
+            texts.append(_chosen(parameter, text, full) if parameter.choices else text)
+    return tuple(texts)
 
 
 def _structs(parameter: Structs, entries: Entries, name: str) -> tuple[Values, ...]:
     items = []
-    for index, rest in _indexed(entries, name, parameter.most).items():
+    for index, rest in _indexed(parameter, entries, name).items():
         path = f"{name}.{index}."
         items.append(Values(_members(parameter.members, _grouped(rest), path), path))
     return tuple(items)
 
 
-def _indexed(entries: Entries, name: str, most: int) -> dict[int, dict[str, str]]:
+def _indexed(parameter: Texts | Structs, entries: Entries, name: str) -> dict[int, dict[str, str]]:
     """Entries by their index, ascending; indexes count from 1 and may leave gaps."""
     items: dict[int, dict[str, str]] = {}
     for rest, value in entries.items():
@@ -185,8 +196,9 @@ def _indexed(entries: Entries, name: str, most: int) -> dict[int, dict[str, str]
             raise errors.wrong_type(
                 f"{name}.{rest}".rstrip("."), value, f"of the form {name}.N with N from 1"
             )
-        if int(index) > most:
-            raise errors.too_many(name, most, f"{name}.{index}")
+        if int(index) > parameter.most:
+            code = parameter.codes.get(Fault.COUNT, "")
+            raise errors.too_many(name, parameter.most, f"{name}.{index}", code)
         items.setdefault(int(index), {})[member] = value
     return dict(sorted(items.items()))
 
@@ -194,9 +206,9 @@ def _indexed(entries: Entries, name: str, most: int) -> dict[int, dict[str, str]
 def _refuse_later(parameter: Later, entries: Entries, name: str) -> None:
     for rest, value in entries.items():
         if value:
-            raise errors.not_yet(
-                f"{name}.{rest}".rstrip("."), value, "the parameter is not built", parameter.instead
-            )
+            full = f"{name}.{rest}".rstrip(".")
+            code = named(Fault.LATER, name)
+            raise errors.not_yet(full, value, "the parameter is not built", parameter.instead, code)
 
 
 def _refuse_index(entries: Entries, name: str) -> None:

@@ -125,9 +125,7 @@ def _replication(values: Values) -> None:
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
-        raise errors.ApiError(
-            400, "InvalidReplicationParameters.Malformed", error.what, error.advice
-        ) from None
+        raise errors.documented("InvalidReplicationParameters.Malformed", error.what, error.advice) from None
 
 
 def _parts(values: Values) -> None:
@@ -155,3 +153,35 @@ RULES: tuple[Rule, ...] = (
     _parts,
     tag_parameters.distinct_keys,
 )
+CODES = (
+    "MissingVSwitchId",
+    "MissingFrequency",
+    "MissingMaxNumberOfImageToKeep",
+    "MissingInstanceId",
+    "MissingDataDiskPartDevice",
+    "MissingDataDiskPartSizeBytes",
+    "MissingSystemDiskPartDevice",
+    "MissingSystemDiskPartSizeBytes",
+    "InvalidDataDiskPartDevice.ValueNotSupported",
+    "InvalidSystemDiskPartDevice.ValueNotSupported",
+    "InvalidReplicationParameters.Malformed",
+    "InvalidScheduledStartTime.ValueNotSupported",
+    "InvalidValidTime.ValueNotSupported",
+    "UnsupportedTargetType",
+    "UnsupportedJobType",
+    "UnsupportedSystemDiskSize",
+    "UnsupportedSystemDiskPartBlock",
+    "UnsupportedSystemDiskPartSizeBytes",
+    "UnsupportedDataDiskSize",
+    "UnsupportedDataDiskPartBlock",
+    "UnsupportedDataDiskPartSizeBytes",
+    "Duplicate.TagKey",
+    "InvalidSourceId.NotFound",
+    "SourceServerState.Invalid",
+    "ReplicationJobDataDiskIndex.Invalid",
+    "DataDisk.DuplicateIndex",
+    "ReplicationJobName.Duplicate",
+    "QuotaExceeded.ReplicationJob",
+    "IdempotentParameterMismatch",
+)
+"""Of errors that follow from these rules, from the source server, and from other jobs."""

@@ -85,6 +85,7 @@ ACTIONS = (
         create,
         (Field("JobId", Kind.STRING, "The new job."),),
         job_parameters.RULES,
+        job_parameters.CODES,
     ),
     Action(
         "DescribeReplicationJobs",
@@ -93,7 +94,20 @@ ACTIONS = (
         describe,
         (Wrapped("ReplicationJobs", "ReplicationJob", FIELDS), *paging.REPLY),
         (tag_parameters.no_value_alone,),
+        ("InvalidParameter.TagValue",),
     ),
-    Action("StartReplicationJob", "Start a job that is Ready, Stopped, Waiting or InError.", _JOB_ID, start),
-    Action("DeleteReplicationJob", "Delete a job that does not run; its images stay.", _JOB_ID, delete),
+    Action(
+        "StartReplicationJob",
+        "Start a job that is Ready, Stopped, Waiting or InError.",
+        _JOB_ID,
+        start,
+        codes=("InvalidJobId.NotFound", "ReplicationJob.InvalidStatus", "SourceServerState.Invalid"),
+    ),
+    Action(
+        "DeleteReplicationJob",
+        "Delete a job that does not run; its images stay.",
+        _JOB_ID,
+        delete,
+        codes=("InvalidJobId.NotFound", "ReplicationJob.InvalidStatus"),
+    ),
 )

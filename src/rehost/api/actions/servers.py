@@ -200,5 +200,11 @@ ACTIONS = (
             Truth("Force", "Delete its replication jobs too.", default=False),
         ),
         delete,
+        codes=(
+            "InvalidSourceId.NotFound",
+            "SourceServerState.Invalid",
+            "SourceServer.WithRunningReplicationJob",
+            "ReplicationJob.Related",
+        ),
     ),
 )
