@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rehost.api import times
+from rehost.api.actions import ACTIONS
 from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
 from rehost.core.job import Event
 from rehost.core.round import RoundKind
@@ -309,7 +310,14 @@ def test_a_running_job_is_not_deleted(world: World) -> None:
     assert (status, reply["Code"]) == (400, "ReplicationJob.InvalidStatus")
 
 
-@pytest.mark.parametrize("action", ["StartReplicationJob", "DeleteReplicationJob"])
+OF_A_JOB = [
+    name
+    for name, action in ACTIONS.items()
+    if any(p.name == "JobId" and p.required for p in action.parameters)
+]
+
+
+@pytest.mark.parametrize("action", OF_A_JOB)
 def test_other_accounts_jobs_do_not_exist(world: World, action: str) -> None:
     job = made(world, world.source().id)
     other = world.store.keys.create("2")

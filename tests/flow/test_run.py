@@ -223,6 +223,42 @@ def test_a_stopped_job_ends_its_workflow_and_goes_on_later(world: World) -> None
     world.until(job_id, JobState.FINISHED)
 
 
+@pytest.mark.parametrize("sync", [True, False])
+def test_cut_over_ends_a_job_with_a_last_run_or_without(world: World, sync: bool) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    world.copied(source, run)
+    first = world.until(job_id, JobState.WAITING)
+    last = world.lifecycle.cut_over(job_id, "tester", sync=sync)
+    if sync:
+        world.until(job_id, JobState.SYNCING)
+        world.copy_failed(source, last.id, last.generation)
+        world.until(job_id, JobState.SYNC_FAILED)
+        last = world.lifecycle.start(job_id, "tester")
+        world.until(job_id, JobState.SYNCING)
+        world.copied(source, last.id, last.generation)
+    done = world.until(job_id, JobState.FINISHED)
+    kept = world.store.runs.of_jobs([job_id])[job_id]
+    assert (done.image_id != first.image_id, len(kept)) == ((True, 2) if sync else (False, 1))
+    assert all(run.ended is not None for run in kept)
+    assert kept[0].ended == first.ended, "the run that had ended keeps its end"
+    assert json.loads(done.status_info)["copy"]
+    world.upkeep.tick()
+    assert world.store.jobs.get(job_id).state is JobState.FINISHED
+
+
+def test_a_failed_cleaning_goes_on_where_it_was(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=1)
+    world.driver.failures["trim"] = VolumeFullError("no room", "make some")
+    world.copied(source, run)
+    failed = world.until(job_id, JobState.CLEAN_FAILED)
+    again = world.lifecycle.start(job_id, "tester")
+    assert (again.id, again.generation) == (run, 2)
+    waiting = world.until(job_id, JobState.WAITING)
+    assert waiting.image_id == failed.image_id
+    assert world.store.runs.get(run).ended is not None
+    assert len(world.converter.calls) == 1
+
+
 def _until_ended(world: World, run: str, generation: int) -> None:
     ended = threading.Event()
     while world.engine.state(workflow_id(run, generation)) is not WorkflowState.ENDED:

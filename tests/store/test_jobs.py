@@ -19,6 +19,7 @@ from rehost.store.jobspec import DiskSpec, DiskTree, JobSpec, PartSpec, PathDisk
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
 from rehost.store.store import Store
+from tests.jobpaths import path_to
 
 
 def _full(source_id: str) -> JobSpec:
@@ -104,27 +105,18 @@ def test_a_source_has_one_unfinished_job_and_is_available(store: Store, register
 @pytest.mark.parametrize("state", JobState)
 def test_apply_is_the_transition_table(store: Store, register, state: JobState, event: Event) -> None:
     job = store.jobs.create("one", JobSpec(register().id), None, "k")
-    for step in _path_to(state):
+    for step in path_to(state):
         store.jobs.apply(job.id, step, "k")
     before = store.jobs.get(job.id)
     if (state, event) in TRANSITIONS:
         assert store.jobs.apply(job.id, event, "k", "why", progress=7.0).state is follow(state, event)
         last = store.events.of(job.id)[-1]
-        assert (last.actor, last.what) == ("k", event.name)
-        assert last.detail.endswith("why")
+        assert (last.actor, last.what, last.detail) == ("k", event.name, "why")
+        assert last.state == follow(state, event).text
     else:
         with pytest.raises(InvalidTransitionError):
             store.jobs.apply(job.id, event, "k", progress=7.0)
         assert store.jobs.get(job.id) == before
-
-
-def _path_to(goal: JobState) -> list[Event]:
-    paths: dict[JobState, list[Event]] = {JobState.READY: []}
-    while goal not in paths:
-        for (start, event), end in TRANSITIONS.items():
-            if start in paths:
-                paths.setdefault(end, [*paths[start], event])
-    return paths[goal]
 
 
 def test_filters_hold_together(store: Store, register, clock) -> None:

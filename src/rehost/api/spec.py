@@ -164,3 +164,4 @@ class Action:
     handle: Handler
     reply: Fields = ()
     rules: tuple[Rule, ...] = ()  # over several parameters of one request
+    addition: bool = field(default=False, kw_only=True)  # rehost's own, not in the reference

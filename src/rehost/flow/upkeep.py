@@ -104,7 +104,6 @@ class Upkeep:
             return
         what = f"the workflow of run {run.id} ended without a word in state {now.state.name}"
         info = error_info(RehostError.code, what, "see the log of rehost serve, then start the job again")
-        self._store.servers.withdraw(job.spec.source_id, run.id)
         self._store.jobs.apply(job.id, Event.FAIL, ACTOR, what, error_code=RehostError.code, status_info=info)
 
     def _watch_copy(self, job: Job) -> None:
@@ -132,7 +131,6 @@ class Upkeep:
 
     def _release(self, job: Job) -> None:
         """Images that are ready stay, and keep the replica that they are built on."""
-        self._store.servers.withdraw(job.spec.source_id, job.current_run)
         for image in self._store.images.of_job(job.id):
             if image.state is not ImageState.AVAILABLE:
                 self._driver.delete_image(image.id)

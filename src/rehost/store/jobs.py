@@ -77,7 +77,7 @@ class Jobs:
                     created=now,
                 )
             )
-            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}")
+            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}", JobState.READY.text)
             return transition.read(connection, job_id)
 
     def get(self, job_id: str) -> Job:

@@ -110,6 +110,7 @@ jobs = Table(
     Column("image_id", String, nullable=False),
     Column("transition_instance_id", String, nullable=False),
     Column("current_run", String, nullable=False),
+    Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -161,5 +162,6 @@ events = Table(
     Column("at", Float, nullable=False),
     Column("actor", String, nullable=False),
     Column("what", String, nullable=False),
+    Column("state", String, nullable=False, server_default=""),  # of a job, from then on
     Column("detail", Text, nullable=False),
 )
