@@ -12,7 +12,7 @@ from rehost.core.job import Event
 from rehost.core.round import RoundKind
 from rehost.core.server import GIB, Disk
 from tests.api.signed import call
-from tests.api.world import INVENTORY, World
+from tests.api.world import INVENTORY, MIB, World
 
 DAY = 86400
 EVERY_12_HOURS = {"RunOnce": "false", "Frequency": "12"}
@@ -99,6 +99,45 @@ def test_disks_and_partitions(world: World) -> None:
     ]
 
 
+def test_both_shapes_of_the_disks_are_the_same_job(world: World) -> None:
+    by_device = described(
+        world,
+        made(
+            world, world.source().id, SystemDiskSize="100", DataDisk__1__Index="1", DataDisk__1__Size="50",
+            SystemDiskPart__1__Device="0_0", SystemDiskPart__1__SizeBytes=str(24 * GIB),
+        ),
+    )  # fmt: skip
+    by_path = described(
+        world,
+        made(
+            world, world.source().id, Disks__System__Size="100", Disks__Data__1__DiskId="/dev/sdb",
+            Disks__Data__1__Size="50", Disks__System__Part__1__Path="/",
+            Disks__System__Part__1__SizeBytes=str(24 * GIB), Disks__System__LVM="False",
+        ),
+    )  # fmt: skip
+    for name in ("SystemDiskSize", "SystemDiskParts", "DataDisks", "Disks"):
+        assert by_path[name] == by_device[name]
+    assert by_path["Disks"] == {
+        "System": {
+            "DiskId": "/dev/sda", "LVM": False, "Size": 100,
+            "Parts": {
+                "Part": [
+                    {"Block": True, "Path": "/", "SizeBytes": 24 * GIB},
+                    {"Block": True, "Path": "/dev/sda2", "SizeBytes": 512 * MIB},
+                ]
+            },
+        },
+        "Data": {
+            "Data": [
+                {
+                    "DiskId": "/dev/sdb", "LVM": False, "Size": 50,
+                    "Parts": {"Part": [{"Block": True, "Path": "/home/data", "SizeBytes": 29 * GIB}]},
+                }
+            ]
+        },
+    }  # fmt: skip
+
+
 def test_valid_time_empty_is_never(world: World) -> None:
     assert "ValidTime" not in described(world, made(world, world.source().id, ValidTime=""))
 
@@ -157,7 +196,31 @@ REFUSALS = [
     ({**EVERY_12_HOURS, MOST_IMAGES: "11"}, f"Invalid{MOST_IMAGES}.ValueNotSupported", "1 to 10"),
     ({"MaxNumberOfImageToKeep": "11"}, "InvalidMaxNumberOfImageToKeep.ValueNotSupported", "1 to 10"),
     ({"LicenseType": "PAID"}, "InvalidLicenseType.ValueNotSupported", "BYOL"),
-    ({"Disks__System__Size": "40"}, "UnsupportedDisksSystemSize", "SystemDiskSize"),
+    ({"Disks": "x"}, "InvalidParameter.Format", "Disks.Member"),
+    ({"Disks__System": "x"}, "InvalidParameter.Format", "Disks.System.Member"),
+    ({"Disks__System__Size": "19"}, "InvalidDisksSystemSize.ValueNotSupported", "20 to 2048"),
+    ({"Disks__System__Size": "24"}, "UnsupportedDisksSystemSize", "cannot make a disk smaller"),
+    ({"Disks__System__LVM": "true"}, "UnsupportedDisksSystemLVM", "/dev/sda has no logical volumes"),
+    ({"Disks__Data__1__DiskId": "/dev/sdx"}, "ReplicationJobDataDiskIndex.Invalid", "1 (/dev/sdb)"),
+    (
+        {"Disks__Data__1__DiskId": "/dev/sdb", "Disks__Data__2__DiskId": "/dev/sdb"},
+        "DataDisk.DuplicateIndex", "Disks.Data.2.DiskId",
+    ),
+    ({"Disks__System__Part__1__Path": "/"}, "MissingDisksSystemPartSizeBytes", "go together"),
+    ({"Disks__Data__1__Part__1__SizeBytes": "1"}, "MissingDisksDataPartPath", "Disks.Data.1.Part.1.Path"),
+    (
+        {"Disks__System__Part__1__Path": "/srv", "Disks__System__Part__1__SizeBytes": "1"},
+        "InvalidDisksSystemPartPath.ValueNotSupported", "Allowed: /, /dev/sda2",
+    ),
+    (
+        {
+            "Disks__System__Part__1__Path": "/", "Disks__System__Part__1__SizeBytes": str(24 * GIB),
+            "Disks__System__Part__2__Path": "/", "Disks__System__Part__2__SizeBytes": str(24 * GIB),
+        },
+        "InvalidDisksSystemPartPath.ValueNotSupported", "each partition once",
+    ),
+    ({"Disks__System__Size": "40", "SystemDiskSize": "40"}, "InvalidParameter.Conflict", "SystemDiskSize"),
+    ({"LaunchTemplateVersion": "1"}, "MissingLaunchTemplateId", "LaunchTemplateVersion"),
     ({"JobType": "1"}, "UnsupportedJobType", "JobType"),
     ({"ClientToken": "x" * 65}, "InvalidClientToken.Malformed", "64 ASCII"),
     ({"ClientToken": "é"}, "InvalidClientToken.Malformed", "ASCII"),

@@ -15,7 +15,7 @@ from rehost.core.job import TRANSITIONS, Event, JobState, follow
 from rehost.core.round import RoundKind
 from rehost.store.images import ImageState
 from rehost.store.jobs import JobFilter
-from rehost.store.jobspec import DiskSpec, DiskTree, JobSpec, PartSpec, PathDiskSpec, PathPartSpec, Tag
+from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec, Tag
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
 from rehost.store.store import Store
@@ -26,10 +26,9 @@ def _full(source_id: str) -> JobSpec:
     """A value for each parameter that is not its default, so that none can get lost."""
     return JobSpec(
         source_id=source_id, region="cn-hangzhou", name="job", description="of mine", target_type="Instance",
-        scheduled_start=1.5, valid_until=2.5, image_name="image", instance_id="i-1", system_disk_size=40,
-        system_disk_parts=(PartSpec("0_0", 1 << 30, False),),
+        scheduled_start=1.5, valid_until=2.5, image_name="image", instance_id="i-1",
+        system_disk=DiskSpec(0, 40, (PartSpec("0_0", 1 << 30, False, "/"),), "/dev/sda", True),
         data_disks=(DiskSpec(1, 20, (PartSpec("1_0", 5, True),)), DiskSpec(2)),
-        disks=DiskTree(PathDiskSpec("d", 20, True, (PathPartSpec("/", 7, False),)), (PathDiskSpec("e"),)),
         tags=(Tag("k", "v"), Tag("empty")), vpc_id="vpc", vswitch_id="vsw",
         replication_parameters='{"bandwidth_limit":0}', net_mode=2, run_once=False, frequency=12,
         max_images=3, instance_type="ecs.c6.large", instance_ram_role="role", container_namespace="ns",

@@ -119,6 +119,15 @@ def too_many(name: str, most: int, got: str) -> ApiError:
     )
 
 
+def conflict(name: str, other: str) -> ApiError:
+    return ApiError(
+        400,
+        "InvalidParameter.Conflict",
+        f"The specified parameters {name} and {other} are in conflict: they say the same thing.",
+        f"Give one of {name} and {other}.",
+    )
+
+
 def not_found(name: str, value: str) -> ApiError:
     return ApiError(
         404,

@@ -12,7 +12,7 @@ import msgspec
 from rehost.api import times
 from rehost.api.errors import ApiError, shown, wrong_type
 from rehost.api.signature import Pairs
-from rehost.api.spec import Field, Fields, Kind
+from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 
 MAX_QUERY = 128 << 10  # bytes
 MAX_BODY = 256 << 10  # bytes
@@ -90,11 +90,18 @@ def shaped(fields: Fields, values: Mapping[str, Any]) -> dict[str, Any]:
         value = values.get(field.name)
         if value is None:
             continue
-        if isinstance(field, Field):
-            shape[field.name] = times.write(value) if field.kind is Kind.TIME else value
-        else:
-            shape[field.name] = {field.item: [shaped(field.fields, item) for item in value]}
+        shape[field.name] = _shaped(field, value)
     return shape
+
+
+def _shaped(field: Field | Wrapped | Nested, value: Any) -> Any:
+    match field:
+        case Field():
+            return times.write(value) if field.kind is Kind.TIME else value
+        case Nested():
+            return shaped(field.fields, value)
+        case Wrapped():
+            return {field.item: [shaped(field.fields, item) for item in value]}
 
 
 def to_json(reply: Mapping[str, Any]) -> bytes:

@@ -110,6 +110,13 @@ class Structs(Parameter):
 
 
 @dataclass(frozen=True, slots=True)
+class Struct(Parameter):
+    """A structure: Name.Member, …"""
+
+    members: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Later(Parameter):
     """One that this version does not carry out: refused when it is given, never ignored.
 
@@ -148,10 +155,18 @@ class Wrapped:
 
     name: str
     item: str
-    fields: tuple["Field | Wrapped", ...]
+    fields: tuple["Field | Wrapped | Nested", ...]
 
 
-Fields = tuple[Field | Wrapped, ...]
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A structure in a structure: Name: {fields}."""
+
+    name: str
+    fields: tuple["Field | Wrapped | Nested", ...]
+
+
+Fields = tuple[Field | Wrapped | Nested, ...]
 Rule = Callable[["Values"], None]  # raises ApiError
 Handler = Callable[["Call", "Values"], Mapping[str, Any]]
 
@@ -164,4 +179,4 @@ class Action:
     handle: Handler
     reply: Fields = ()
     rules: tuple[Rule, ...] = ()  # over several parameters of one request
-    addition: bool = field(default=False, kw_only=True)  # rehost's own, not in the reference
+    addition: bool = False  # rehost's own, not in the reference

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from rehost.api import errors, times
-from rehost.api.spec import Action, Later, Number, Parameter, Structs, Text, Texts, Time, Truth
+from rehost.api.spec import Action, Later, Number, Parameter, Struct, Structs, Text, Texts, Time, Truth
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INDEX = re.compile(r"[1-9][0-9]{0,17}")
@@ -49,6 +49,9 @@ class Values:
     def texts(self, name: str) -> tuple[str, ...]:
         return cast("tuple[str, ...]", self._values.get(name, ()))
 
+    def struct(self, name: str) -> "Values | None":
+        return cast("Values | None", self._values.get(name))
+
     def structs(self, name: str) -> "tuple[Values, ...]":
         return cast("tuple[Values, ...]", self._values.get(name, ()))
 
@@ -91,6 +94,9 @@ def _read(parameter: Parameter, entries: Entries, name: str) -> tuple[Any, bool]
         case Structs():
             items = _structs(parameter, entries, name)
             return items, bool(items)
+        case Struct():
+            struct = _struct(parameter, entries, name)
+            return struct, struct is not None
         case Texts():
             texts = _texts(parameter, entries, name)
             return texts, bool(texts)
@@ -166,6 +172,16 @@ def _texts(parameter: Texts, entries: Entries, name: str) -> tuple[str, ...]:
     for index, rest in indexed.items():
         _refuse_index(rest, f"{name}.{index}")
     return tuple(rest[""] for rest in indexed.values() if rest[""])
+
+
+def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:
+    """None when nothing in it has a value."""
+    if "" in entries:
+        raise errors.wrong_type(name, entries[""], f"of the form {name}.Member")
+    if not any(entries.values()):
+        return None
+    path = f"{name}."
+    return Values(_members(parameter.members, _grouped(entries), path), path)
 
 
 def _structs(parameter: Structs, entries: Entries, name: str) -> tuple[Values, ...]:

@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Large
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
-from rehost.store.jobspec import DiskSpec, DiskTree, PartSpec, Tag
+from rehost.store.jobspec import DiskSpec, Tag
 
 metadata = sa.MetaData()
 
@@ -80,10 +80,8 @@ jobs = Table(
     Column("valid_until", Float),
     Column("image_name", String, nullable=False),
     Column("instance_id", String, nullable=False),
-    Column("system_disk_size", Integer),
-    Column("system_disk_parts", Json(tuple[PartSpec, ...]), nullable=False),
+    Column("system_disk", Json(DiskSpec), nullable=False),
     Column("data_disks", Json(tuple[DiskSpec, ...]), nullable=False),
-    Column("disks", Json(DiskTree)),
     Column("tags", Json(tuple[Tag, ...]), nullable=False),
     Column("vpc_id", String, nullable=False),
     Column("vswitch_id", String, nullable=False),

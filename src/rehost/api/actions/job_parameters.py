@@ -1,5 +1,7 @@
 """The parameters of CreateReplicationJob, and the rules between them that need nothing but the request."""
 
+from collections.abc import Iterable
+
 from rehost.api import errors
 from rehost.api.spec import (
     DESCRIPTION,
@@ -13,6 +15,7 @@ from rehost.api.spec import (
     Later,
     Number,
     Rule,
+    Struct,
     Structs,
     Text,
     Texts,
@@ -39,6 +42,35 @@ TAG = (
     Text("Key", "The tag's key.", form=TAG_KEY, required=True),
     Text("Value", "The tag's value.", form=TAG_VALUE),
 )
+
+PATH_PART = (
+    Text("Path", "Where the source's partition is mounted, else its device."),
+    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
+    Truth("Block", "Copy it block by block.", default=True),
+)
+_DISK = (
+    Truth("LVM", "It has logical volumes; absent: as on the source."),
+    Structs("Part", "Its partitions.", members=PATH_PART, most=MOST_PARTS),
+)
+DISKS = Struct(
+    "Disks",
+    "The target's disks by path: in place of SystemDiskSize, SystemDiskPart and DataDisk.",
+    members=(
+        Struct(
+            "System", "The system disk.",
+            members=(Number("Size", "GiB; absent: the smallest.", least=20, most=2048), *_DISK),
+        ),
+        Structs(
+            "Data", "The data disks; absent: all of the source's.",
+            members=(
+                Text("DiskId", "The source's device, /dev/sdb; absent: the next one."),
+                Number("Size", "GiB; absent: the smallest.", least=20, most=32768),
+                *_DISK,
+            ),
+            most=MOST_DATA_DISKS,
+        ),
+    ),
+)  # fmt: skip
 
 CREATE = (
     Text("RegionId", "The region to migrate to.", form=IDENTIFIER, required=True),
@@ -83,7 +115,7 @@ CREATE = (
     Text("LaunchTemplateVersion", "The launch template's version."),
     Text("ResourceGroupId", "The job's resource group."),
     Number("JobType", "0: the migration of a server.", least=0, most=3, default=0),
-    Later("Disks", "The target's disks, by path.", "Use SystemDiskSize, SystemDiskPart and DataDisk."),
+    DISKS,
 )  # fmt: skip
 
 DESCRIBE = (
@@ -136,19 +168,36 @@ def _replication(values: Values) -> None:
 
 
 def _parts(values: Values) -> None:
-    disks = values.structs("DataDisk")
-    for part in [
-        *values.structs("SystemDiskPart"),
-        *(part for disk in disks for part in disk.structs("Part")),
-    ]:
-        if not part.text("Device"):
-            raise errors.missing(part.full("Device"), "Device and SizeBytes of a partition go together.")
+    """In both shapes of the disks, which are not given together."""
+    tree = values.struct("Disks")
+    by_device = [part for disk in values.structs("DataDisk") for part in disk.structs("Part")]
+    _check_parts([*values.structs("SystemDiskPart"), *by_device], "Device")
+    if tree is None:
+        return
+    for other in ("SystemDiskSize", "SystemDiskPart", "DataDisk"):
+        if values.given(other):
+            raise errors.conflict("Disks", other)
+    system = tree.struct("System")
+    disks = [*([system] if system else []), *tree.structs("Data")]
+    _check_parts([part for disk in disks for part in disk.structs("Part")], "Path")
+
+
+def _check_parts(parts: Iterable[Values], name: str) -> None:
+    for part in parts:
+        why = f"{name} and SizeBytes of a partition go together."
+        if not part.text(name):
+            raise errors.missing(part.full(name), why)
         if part.number("SizeBytes") is None:
-            raise errors.missing(part.full("SizeBytes"), "Device and SizeBytes of a partition go together.")
+            raise errors.missing(part.full("SizeBytes"), why)
         if not part.truth("Block"):
             raise errors.not_yet(
                 part.full("Block"), "false", "it copies block by block", "Leave Block out or set it to true."
             )
+
+
+def _launch_template(values: Values) -> None:
+    if values.text("LaunchTemplateVersion") and not values.text("LaunchTemplateId"):
+        raise errors.missing("LaunchTemplateId", "LaunchTemplateVersion is a version of it.")
 
 
 def _tags(values: Values) -> None:
@@ -162,4 +211,13 @@ def _tags(values: Values) -> None:
             )
 
 
-RULES: tuple[Rule, ...] = (_network, _periodic, _target, _job_type, _replication, _parts, _tags)
+RULES: tuple[Rule, ...] = (
+    _network,
+    _periodic,
+    _target,
+    _job_type,
+    _replication,
+    _parts,
+    _launch_template,
+    _tags,
+)

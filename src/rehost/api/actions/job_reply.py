@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from rehost.api.spec import Field, Fields, Kind, Wrapped
-from rehost.store.jobspec import PartSpec
+from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
+from rehost.store.jobspec import DiskSpec, PartSpec
 from rehost.store.runs import Run
 from rehost.store.transition import Job
 
@@ -58,14 +58,15 @@ def _asked(job: Job) -> dict[str, object]:
         "DataDisks": [
             {"Index": disk.index, "Parts": _parts(disk.parts), "Size": disk.size} for disk in spec.data_disks
         ],
+        "Disks": {"System": _by_path(spec.system_disk), "Data": [_by_path(disk) for disk in spec.data_disks]},
         "Frequency": spec.frequency,
         "JobType": spec.job_type,
         "MaxNumberOfImageToKeep": spec.max_images,
         "NetMode": spec.net_mode,
         "RunOnce": spec.run_once,
         "ScheduledStartTime": spec.scheduled_start,
-        "SystemDiskParts": _parts(spec.system_disk_parts),
-        "SystemDiskSize": spec.system_disk_size,
+        "SystemDiskParts": _parts(spec.system_disk.parts),
+        "SystemDiskSize": spec.system_disk.size,
         "Tags": [{"Key": tag.key, "Value": tag.value} for tag in spec.tags],
         "ValidTime": spec.valid_until,
     }
@@ -73,6 +74,11 @@ def _asked(job: Job) -> dict[str, object]:
 
 def _parts(parts: Iterable[PartSpec]) -> list[dict[str, object]]:
     return [{"Block": part.block, "Device": part.device, "SizeBytes": part.size} for part in parts]
+
+
+def _by_path(disk: DiskSpec) -> dict[str, object]:
+    parts = [{"Block": part.block, "Path": part.path, "SizeBytes": part.size} for part in disk.parts]
+    return {"DiskId": disk.path, "LVM": disk.lvm, "Parts": parts, "Size": disk.size}
 
 
 def _run(run: Run) -> dict[str, object]:
@@ -95,6 +101,20 @@ _PART = (
     Field("Device", Kind.STRING, "The source's partition."),
     Field("SizeBytes", Kind.LONG, "Bytes."),
 )
+_DISK = (
+    Field("DiskId", Kind.STRING, "The source's device."),
+    Field("LVM", Kind.BOOLEAN, "It has logical volumes."),
+    Wrapped(
+        "Parts",
+        "Part",
+        (
+            Field("Block", Kind.BOOLEAN, "Copied block by block."),
+            Field("Path", Kind.STRING, "Where it is mounted on the source, else the source's device."),
+            Field("SizeBytes", Kind.LONG, "Bytes."),
+        ),
+    ),
+    Field("Size", Kind.INTEGER, "GiB."),
+)
 FIELDS: Fields = (
     Field("BusinessStatus", Kind.STRING, "Preparing, Syncing, Processing or Cleaning; empty: none of them."),
     Field("ContainerNamespace", Kind.STRING),
@@ -111,6 +131,7 @@ FIELDS: Fields = (
         ),
     ),
     Field("Description", Kind.STRING),
+    Nested("Disks", (Nested("System", _DISK), Wrapped("Data", "Data", _DISK))),
     Field("EndTime", Kind.TIME),
     Field("ErrorCode", Kind.STRING, "Why it is InError."),
     Field("Frequency", Kind.INTEGER, "Hours."),

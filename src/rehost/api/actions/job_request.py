@@ -14,7 +14,6 @@ VALID_FROM, VALID_TO, VALID_DEFAULT = 7 * DAY, 90 * DAY, 30 * DAY
 
 def job_spec(values: Values, inventory: Inventory, now: float) -> JobSpec:
     """ApiError for what the source or the time does not allow."""
-    size, parts = target_disks.system_disk(inventory, values)
     return JobSpec(
         source_id=values.text("SourceId"),
         region=values.text("RegionId"),
@@ -25,8 +24,7 @@ def job_spec(values: Values, inventory: Inventory, now: float) -> JobSpec:
         valid_until=_valid_until(values, now),
         image_name=values.text("ImageName"),
         instance_id=values.text("InstanceId"),
-        system_disk_size=size,
-        system_disk_parts=parts,
+        system_disk=target_disks.system_disk(inventory, values),
         data_disks=target_disks.data_disks(inventory, values),
         tags=tuple(Tag(tag.text("Key"), tag.text("Value")) for tag in values.structs("Tag")),
         vpc_id=values.text("VpcId"),
