@@ -305,6 +305,18 @@ def test_client_token(world: World) -> None:
     assert first in reply["Message"]
 
 
+def test_a_repeated_request_is_answered_whatever_has_become_of_the_job(world: World) -> None:
+    """Its source is in use, its start is past, its name is another one: the request is still the same."""
+    source, start = world.source(), times.write(world.clock() + 60)
+    request = {"ClientToken": "t-1", "Name": "same", "ScheduledStartTime": start}
+    first = made(world, source.id, **request)
+    call(world, "StartReplicationJob", JobId=first)
+    world.clock.ahead = 120
+    assert made(world, source.id, **request) == first
+    status, reply = create(world, source.id, **{**request, "DataDisk__1__Index": "1"})
+    assert (status, reply["Code"]) == (400, "IdempotentParameterMismatch")
+
+
 def test_a_run_tells_the_roots_over_what_it_copied(world: World) -> None:
     source = world.source()
     job = made(world, source.id)

@@ -19,6 +19,7 @@ from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec, Tag
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
 from rehost.store.store import Store
+from rehost.store.tokens import KEPT, Token
 from tests.jobpaths import path_to
 
 
@@ -39,26 +40,37 @@ def _full(source_id: str) -> JobSpec:
 
 def test_every_parameter_comes_back(store: Store, register) -> None:
     spec = _full(register().id)
-    job = store.jobs.create("one", spec, "token", "k")
+    job = store.jobs.create("one", spec, Token("A", "t", "d"), "k")
     assert job.spec == spec
     assert store.jobs.get(job.id) == job
-    assert (job.state, job.client_token, job.progress) == (JobState.READY, "token", 0.0)
+    assert (job.state, job.progress) == (JobState.READY, 0.0)
     assert job.id.startswith("j-")
 
 
-def test_a_token_makes_one_job(store: Store, register) -> None:
-    source = register().id
-    first = store.jobs.create("one", JobSpec(source, valid_until=1.0), "t", "k")
-    assert store.jobs.create("one", JobSpec(source, valid_until=2.0), "t", "k") == first
-    with pytest.raises(IdempotencyError):
-        store.jobs.create("one", JobSpec(source, name="other"), "t", "k")
+def test_a_token_makes_one_job(store: Store, register, clock) -> None:
+    source, token = register().id, Token("Create", "t", "parameters")
+    first = store.jobs.create("one", JobSpec(source), token, "k")
+    assert store.jobs.create("one", JobSpec(source), token, "k") == first
+    assert store.tokens.made("one", token) == first.id
+    assert store.tokens.made("one", Token("Other", "t", "parameters")) == ""
+    assert store.tokens.made("two", token) == ""
+    with pytest.raises(IdempotencyError, match=first.id):
+        store.jobs.create("one", JobSpec(source), Token("Create", "t", "others"), "k")
+
+
+def test_old_tokens_go_when_new_ones_come(store: Store, register, clock) -> None:
+    store.jobs.create("one", JobSpec(register("a").id), Token("Create", "old", ""), "k")
+    clock.time += KEPT + 1
+    store.jobs.create("one", JobSpec(register("b").id), Token("Create", "new", ""), "k")
+    assert store.tokens.made("one", Token("Create", "old", "")) == ""
+    assert store.tokens.made("one", Token("Create", "new", "")) != ""
 
 
 def test_the_same_token_at_the_same_time_makes_one_job(store: Store, register) -> None:
     source, made = register().id, []
 
     def create() -> None:
-        made.append(store.jobs.create("one", JobSpec(source), "t", "k").id)
+        made.append(store.jobs.create("one", JobSpec(source), Token("Create", "t", ""), "k").id)
 
     threads = [threading.Thread(target=create) for _ in range(4)]
     for thread in threads:

@@ -28,6 +28,10 @@ class Values:
     def given(self, name: str) -> bool:
         return name in self._values
 
+    def value(self, name: str) -> Any:
+        """Of whatever type; None if it is absent."""
+        return self._values.get(name)
+
     def text(self, name: str) -> str:
         """Empty if it is absent and has no default."""
         return cast(str, self._values.get(name, ""))
@@ -52,8 +56,18 @@ class Values:
     def struct(self, name: str) -> "Values | None":
         return cast("Values | None", self._values.get(name))
 
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain dicts and lists."""
+        return {name: _plain(value) for name, value in self._values.items()}
+
     def structs(self, name: str) -> "tuple[Values, ...]":
         return cast("tuple[Values, ...]", self._values.get(name, ()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Values):
+        return value.plain()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def parse(action: Action, parameters: Sequence[tuple[str, str]]) -> Values:

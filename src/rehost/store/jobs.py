@@ -1,14 +1,13 @@
 """Replication jobs: made once, moved by events, found by filters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from rehost.core.errors import (
     DuplicateNameError,
-    IdempotencyError,
     NotFoundError,
     QuotaExceededError,
     SourceServerStateError,
@@ -16,12 +15,13 @@ from rehost.core.errors import (
 from rehost.core.ids import Kind
 from rehost.core.job import OVER, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
-from rehost.store import servers, transition
+from rehost.store import servers, tokens, transition
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
+from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
 
 HOUR = 3600.0
@@ -47,16 +47,15 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, account: str, spec: JobSpec, token: str | None, actor: str, quota: int = QUOTA) -> Job:
+    def create(self, account: str, spec: JobSpec, token: Token | None, actor: str, quota: int = QUOTA) -> Job:
         """A new job in state Ready; with a ClientToken that was used before, the job that it made.
 
         IdempotencyError, NotFoundError (source), SourceServerStateError, DuplicateNameError or
         QuotaExceededError; then nothing has changed.
         """
         with self._database.write() as connection:
-            earlier = _made_by(connection, account, token)
-            if earlier is not None:
-                return _same(earlier, spec)
+            if earlier := tokens.made(connection, account, token):
+                return transition.read(connection, earlier)
             now = self._database.now()
             _check(connection, account, spec, now, quota)
             job_id = new_id(Kind.JOB)
@@ -64,7 +63,6 @@ class Jobs:
                 jobs.insert().values(
                     id=job_id,
                     account=account,
-                    client_token=token,
                     **{name: getattr(spec, name) for name in SPEC_COLUMNS},
                     status=JobState.READY.status,
                     business_status=JobState.READY.business,
@@ -77,7 +75,23 @@ class Jobs:
                     created=now,
                 )
             )
+            tokens.keep(connection, now, account, token, job_id)
             note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}", JobState.READY.text)
+            return transition.read(connection, job_id)
+
+    def modify(self, job_id: str, change: Callable[[Job], JobSpec], actor: str, detail: str) -> Job:
+        """Give a job what `change` makes of it, in one transaction; whatever that raises changes nothing.
+
+        NotFoundError or DuplicateNameError.
+        """
+        with self._database.write() as connection:
+            job = transition.read(connection, job_id)
+            spec = change(job)
+            if spec.name != job.spec.name:
+                _check_name(connection, job.account, spec.name)
+            columns = {name: getattr(spec, name) for name in SPEC_COLUMNS}
+            connection.execute(jobs.update().where(jobs.c.id == job_id).values(**columns))
+            note(connection, self._database.now(), job_id, actor, "MODIFY", detail)
             return transition.read(connection, job_id)
 
     def get(self, job_id: str) -> Job:
@@ -153,32 +167,18 @@ class Jobs:
                 note(connection, self._database.now(), job_id, "rehost", "REMOVE")
 
 
-def _made_by(connection: sa.Connection, account: str, token: str | None) -> Job | None:
-    if token is None:
-        return None
-    query = sa.select(jobs).where(jobs.c.account == account, jobs.c.client_token == token)
-    row = connection.execute(query).first()
-    return None if row is None else transition.record(row)
-
-
-def _same(earlier: Job, spec: JobSpec) -> Job:
-    """A repeated request is compared without the expiry: its default counts from the time of the request."""
-    if replace(earlier.spec, valid_until=None) != replace(spec, valid_until=None):
-        raise IdempotencyError(
-            f"the ClientToken was used for the job {earlier.id} with other parameters",
-            "repeat the same request, or use a new token",
-        )
-    return earlier
-
-
 def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
     _check_source(connection, account, spec.source_id, now)
+    _check_name(connection, account, spec.name)
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
-    named = mine.where(jobs.c.name == spec.name)
-    if spec.name and connection.execute(named).scalar_one():
-        raise DuplicateNameError(f"there is a replication job named {spec.name}", "choose another name")
     if connection.execute(mine).scalar_one() >= quota:
         raise QuotaExceededError(f"the account has {quota} replication jobs", "delete finished ones")
+
+
+def _check_name(connection: sa.Connection, account: str, name: str) -> None:
+    named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name)
+    if name and connection.execute(named).first() is not None:
+        raise DuplicateNameError(f"there is a replication job named {name}", "choose another name")
 
 
 def _check_source(connection: sa.Connection, account: str, source_id: str, now: float) -> None:

@@ -71,7 +71,6 @@ jobs = Table(
     Column("id", String, primary_key=True),
     Column("account", String, nullable=False, index=True),
     Column("source_id", String, nullable=False, index=True),
-    Column("client_token", String),
     Column("region", String, nullable=False),
     Column("name", String, nullable=False),
     Column("description", String, nullable=False),
@@ -112,10 +111,20 @@ jobs = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
-    Index("jobs_token", "account", "client_token", unique=True),
     Index("jobs_name", "account", "name", unique=True, sqlite_where=sa.text("name <> ''"),
           postgresql_where=sa.text("name <> ''")),
 )  # fmt: skip
+
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("action", String, primary_key=True),
+    Column("token", String, primary_key=True),
+    Column("digest", String, nullable=False),  # SHA-256 over the request's parameters, hex
+    Column("resource", String, nullable=False),  # the id of what the request made
+    Column("created", Float, nullable=False, index=True),
+)
 
 runs = Table(
     "runs",

@@ -14,6 +14,7 @@ from rehost.store.nonces import Nonces
 from rehost.store.runs import Runs
 from rehost.store.secretbox import SecretBox
 from rehost.store.servers import SourceServers
+from rehost.store.tokens import ClientTokens
 
 DATABASE_FILE = "rehost.db"
 
@@ -27,6 +28,7 @@ class Store:
     servers: SourceServers
     jobs: Jobs
     runs: Runs
+    tokens: ClientTokens
     images: Images
     events: Events
 
@@ -42,6 +44,7 @@ class Store:
             SourceServers(database),
             Jobs(database),
             Runs(database),
+            ClientTokens(database),
             Images(database),
             Events(database),
         )

@@ -20,7 +20,6 @@ class Job:
     id: str
     account: str
     spec: JobSpec
-    client_token: str | None
     state: JobState
     error_code: str
     status_info: str  # JSON
@@ -80,7 +79,6 @@ def record(row: Any) -> Job:
         id=row.id,
         account=row.account,
         spec=spec,
-        client_token=row.client_token,
         state=state_of(row.status, row.business_status),
         error_code=row.error_code,
         status_info=row.status_info,

@@ -145,11 +145,11 @@ def _periodic(values: Values) -> None:
             raise errors.missing(name, "RunOnce=false needs it.")
 
 
-def _target(values: Values) -> None:
+def check_target(values: Values) -> None:
     target = values.text("TargetType")
     if target == "Instance" and not values.text("InstanceId"):
         raise errors.missing("InstanceId", "TargetType=Instance needs it.")
-    if target != "Image":
+    if target not in ("", "Image"):
         raise errors.not_yet("TargetType", target, "it makes images", "Use TargetType=Image.")
 
 
@@ -158,7 +158,7 @@ def _job_type(values: Values) -> None:
         raise errors.not_yet("JobType", values.number("JobType"), "it migrates servers", "Use JobType=0.")
 
 
-def _replication(values: Values) -> None:
+def check_replication(values: Values) -> None:
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
@@ -167,7 +167,7 @@ def _replication(values: Values) -> None:
         ) from None
 
 
-def _parts(values: Values) -> None:
+def check_disks(values: Values) -> None:
     """In both shapes of the disks, which are not given together."""
     tree = values.struct("Disks")
     by_device = [part for disk in values.structs("DataDisk") for part in disk.structs("Part")]
@@ -214,10 +214,10 @@ def _tags(values: Values) -> None:
 RULES: tuple[Rule, ...] = (
     _network,
     _periodic,
-    _target,
+    check_target,
     _job_type,
-    _replication,
-    _parts,
+    check_replication,
+    check_disks,
     _launch_template,
     _tags,
 )

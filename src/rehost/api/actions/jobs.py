@@ -1,9 +1,10 @@
 """The actions on replication jobs."""
 
 from rehost.api import errors
-from rehost.api.actions import job_events, job_parameters, paging, servers
+from rehost.api.actions import job_changes, job_events, job_parameters, paging, servers
 from rehost.api.actions.job_reply import FIELDS, reply
-from rehost.api.actions.job_request import job_spec
+from rehost.api.actions.job_request import changed_spec, job_spec
+from rehost.api.idempotency import token_of
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Kind, Text, Truth, Wrapped
 from rehost.api.values import Values
@@ -11,13 +12,16 @@ from rehost.core.errors import NotFoundError
 from rehost.core.job import Event, JobState, follow
 from rehost.core.server import ServerState
 from rehost.store.jobs import JobFilter
+from rehost.store.jobspec import JobSpec
 from rehost.store.transition import Job
 
 
 def create(call: Call, values: Values) -> dict[str, object]:
+    token = token_of("CreateReplicationJob", values)
+    if earlier := call.store.tokens.made(call.account, token):
+        return {"JobId": earlier}  # whatever has become of it, its source and the times that it asked for
     server = servers.own(call, values.text("SourceId"))
     spec = job_spec(values, server.inventory, call.now)
-    token = values.text("ClientToken") or None
     job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota)
     return {"JobId": job.id}
 
@@ -39,6 +43,21 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     runs = call.store.runs.of_jobs([job.id for job in found.items])
     jobs = [reply(job, runs[job.id]) for job in found.items]
     return {"ReplicationJobs": jobs, **paging.reply(page, found.total)}
+
+
+def modify(call: Call, values: Values) -> dict[str, object]:
+    job = own(call, values.text("JobId"))
+    inventory = servers.own(call, job.spec.source_id).inventory
+
+    def change(job: Job) -> JobSpec:
+        job_changes.check_status(values, job)
+        spec = changed_spec(values, job, inventory, call.now)
+        job_changes.check_whole(spec)
+        return spec
+
+    if names := job_changes.given(values):
+        call.store.jobs.modify(job.id, change, call.actor, ", ".join(names))
+    return {}
 
 
 def start(call: Call, values: Values) -> dict[str, object]:
@@ -113,6 +132,13 @@ ACTIONS = (
         (*job_parameters.DESCRIBE, *paging.PARAMETERS),
         describe,
         (Wrapped("ReplicationJobs", "ReplicationJob", FIELDS), *paging.REPLY),
+    ),
+    Action(
+        "ModifyReplicationJobAttribute",
+        "Change a job: most of it before it starts, name and description always.",
+        (*_JOB_ID, *job_changes.PARAMETERS),
+        modify,
+        rules=job_changes.RULES,
     ),
     Action("StartReplicationJob", "Start a job that is Ready, Stopped, Waiting or InError.", _JOB_ID, start),
     Action(

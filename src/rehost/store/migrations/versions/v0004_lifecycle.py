@@ -1,4 +1,5 @@
-"""Events tell a job's state, jobs whether they are cut over; one column has all of the system disk."""
+"""Events tell a job's state, jobs whether they are cut over; one column has all of the system disk;
+client tokens are kept for all actions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,5 +20,17 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("cut_over", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("jobs", sa.Column("system_disk", sa.Text(), nullable=False, server_default='{"index":0}'))
     op.execute(_SYSTEM_DISK)
-    for name in ("system_disk_size", "system_disk_parts", "disks"):
+    op.create_table(
+        "client_tokens",
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("resource", sa.String(), nullable=False),
+        sa.Column("created", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "action", "token"),
+    )
+    op.create_index(op.f("ix_client_tokens_created"), "client_tokens", ["created"], unique=False)
+    op.drop_index("jobs_token", "jobs")
+    for name in ("system_disk_size", "system_disk_parts", "disks", "client_token"):
         op.drop_column("jobs", name)
