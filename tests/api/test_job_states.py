@@ -7,6 +7,7 @@ import pytest
 
 from rehost.core.agentapi import Assignment
 from rehost.core.job import Event, JobState, Status
+from rehost.store.schema import jobs
 from tests.api.signed import call
 from tests.api.test_jobs import described, made
 from tests.api.world import World
@@ -91,6 +92,15 @@ def test_what_is_left_to_clean_needs_no_source(world: World) -> None:
     world.clock.ahead = 3600
     assert call(world, "StartReplicationJob", JobId=job)[0] == 200
     assert described(world, job)["BusinessStatus"] == "Cleaning"
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_only_what_is_over_has_an_end_and_no_transition_instance(world: World, state: JobState) -> None:
+    job = job_in(world, state)
+    with world.store.database.write() as connection:
+        connection.execute(jobs.update().values(transition_instance_id="i-1", ended=1.0))
+    shown, over = described(world, job), state.status in ("Finished", "Expired", "Deleting")
+    assert ("EndTime" in shown, "TransitionInstanceId" in shown) == (over, not over)
 
 
 def events(world: World, job: str, **page: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rehost.core.errors import (
     SourceServerStateError,
 )
 from rehost.core.ids import Kind
-from rehost.core.job import OVER, UNFINISHED, Event, JobState
+from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
 from rehost.store import servers, tokens, transition
 from rehost.store.database import Database, new_id
@@ -26,6 +26,7 @@ from rehost.store.transition import SPEC_COLUMNS, Job
 
 HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
+EXPIRED_KEPT = 7 * 24 * HOUR  # seconds from a job's expiry to its deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,12 @@ class Jobs:
 
     def in_states(self, *states: JobState) -> tuple[Job, ...]:
         """All jobs of all accounts in one of the states."""
+        return self._in_states(states)
+
+    def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
         pairs = [(state.status.value, state.business.value) for state in states]
-        query = sa.select(jobs).where(sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs))
+        in_one = sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs)
+        query = sa.select(jobs).where(in_one, *conditions)
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
@@ -137,6 +142,15 @@ class Jobs:
         query = sa.select(jobs).where(sa.or_(first, next_run))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
+
+    def expired(self) -> tuple[Job, ...]:
+        """The jobs that are past their ValidTime and rest: what runs ends its run first."""
+        resting = [state for state in JobState if (state, Event.EXPIRE) in TRANSITIONS]
+        return self._in_states(resting, jobs.c.valid_until <= self._database.now())
+
+    def outlived(self) -> tuple[Job, ...]:
+        """The expired jobs that were kept for as long as such are kept."""
+        return self._in_states([JobState.EXPIRED], jobs.c.ended <= self._database.now() - EXPIRED_KEPT)
 
     def apply(self, job_id: str, event: Event, actor: str, detail: str = "", **changes: Any) -> Job:
         """Move a job by an event, and change columns with it, in one transaction.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
+from rehost.core.job import OVER
 from rehost.store.jobspec import DiskSpec, PartSpec
 from rehost.store.runs import Run
 from rehost.store.transition import Job
@@ -13,11 +14,12 @@ def reply(job: Job, runs: Iterable[Run]) -> dict[str, object]:
 
 
 def _become(job: Job) -> dict[str, object]:
-    """What has become of it."""
+    """What has become of it. A job that is over has an end, and no transition instance any more."""
+    over = job.state.status in OVER
     return {
         "BusinessStatus": job.state.business.value,
         "CreationTime": job.created,
-        "EndTime": job.ended,
+        "EndTime": job.ended if over else None,
         "ErrorCode": job.error_code,
         "ImageId": job.image_id or None,
         "JobId": job.id,
@@ -25,7 +27,7 @@ def _become(job: Job) -> dict[str, object]:
         "StartTime": job.started,
         "Status": job.state.status.value,
         "StatusInfo": job.status_info or None,
-        "TransitionInstanceId": job.transition_instance_id or None,
+        "TransitionInstanceId": (not over and job.transition_instance_id) or None,
     }
 
 
