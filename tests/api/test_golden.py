@@ -8,7 +8,7 @@ import pytest
 
 from rehost.api import gateway, rpc
 from rehost.api.actions import ACTIONS
-from rehost.api.spec import Field, Fields
+from rehost.api.spec import Field, Fields, Nested
 from tests.api.signed import call, sign_v1, v1_parameters
 from tests.api.world import World
 
@@ -143,6 +143,8 @@ def check_types(fields: Fields, value: dict[str, Any]) -> None:
             continue
         if isinstance(field, Field):
             assert CHECKS[field.kind.value](value[field.name]), (field.name, value[field.name])
+        elif isinstance(field, Nested):
+            check_types(field.fields, value[field.name])
         else:
             for item in value[field.name][field.item]:
                 check_types(field.fields, item)

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from rehost.api import times
+from rehost.api.actions import ACTIONS
 from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
 from rehost.core.job import Event
 from rehost.core.round import RoundKind
 from rehost.core.server import GIB, Disk
 from tests.api.signed import call
-from tests.api.world import INVENTORY, World
+from tests.api.world import INVENTORY, MIB, World
 
 DAY = 86400
 EVERY_12_HOURS = {"RunOnce": "false", "Frequency": "12"}
@@ -98,6 +99,45 @@ def test_disks_and_partitions(world: World) -> None:
     ]
 
 
+def test_both_shapes_of_the_disks_are_the_same_job(world: World) -> None:
+    by_device = described(
+        world,
+        made(
+            world, world.source().id, SystemDiskSize="100", DataDisk__1__Index="1", DataDisk__1__Size="50",
+            SystemDiskPart__1__Device="0_0", SystemDiskPart__1__SizeBytes=str(24 * GIB),
+        ),
+    )  # fmt: skip
+    by_path = described(
+        world,
+        made(
+            world, world.source().id, Disks__System__Size="100", Disks__Data__1__DiskId="/dev/sdb",
+            Disks__Data__1__Size="50", Disks__System__Part__1__Path="/",
+            Disks__System__Part__1__SizeBytes=str(24 * GIB), Disks__System__LVM="False",
+        ),
+    )  # fmt: skip
+    for name in ("SystemDiskSize", "SystemDiskParts", "DataDisks", "Disks"):
+        assert by_path[name] == by_device[name]
+    assert by_path["Disks"] == {
+        "System": {
+            "DiskId": "/dev/sda", "LVM": False, "Size": 100,
+            "Parts": {
+                "Part": [
+                    {"Block": True, "Path": "/", "SizeBytes": 24 * GIB},
+                    {"Block": True, "Path": "/dev/sda2", "SizeBytes": 512 * MIB},
+                ]
+            },
+        },
+        "Data": {
+            "Data": [
+                {
+                    "DiskId": "/dev/sdb", "LVM": False, "Size": 50,
+                    "Parts": {"Part": [{"Block": True, "Path": "/home/data", "SizeBytes": 29 * GIB}]},
+                }
+            ]
+        },
+    }  # fmt: skip
+
+
 def test_valid_time_empty_is_never(world: World) -> None:
     assert "ValidTime" not in described(world, made(world, world.source().id, ValidTime=""))
 
@@ -156,7 +196,31 @@ REFUSALS = [
     ({**EVERY_12_HOURS, MOST_IMAGES: "11"}, f"Invalid{MOST_IMAGES}.ValueNotSupported", "1 to 10"),
     ({"MaxNumberOfImageToKeep": "11"}, "InvalidMaxNumberOfImageToKeep.ValueNotSupported", "1 to 10"),
     ({"LicenseType": "PAID"}, "InvalidLicenseType.ValueNotSupported", "BYOL"),
-    ({"Disks__System__Size": "40"}, "UnsupportedDisks", "SystemDiskSize"),
+    ({"Disks": "x"}, "InvalidParameter.Format", "Disks.Member"),
+    ({"Disks__System": "x"}, "InvalidParameter.Format", "Disks.System.Member"),
+    ({"Disks__System__Size": "19"}, "InvalidDisksSystemSize.ValueNotSupported", "20 to 2048"),
+    ({"Disks__System__Size": "24"}, "UnsupportedDisksSystemSize", "cannot make a disk smaller"),
+    ({"Disks__System__LVM": "true"}, "UnsupportedDisksSystemLVM", "/dev/sda has no logical volumes"),
+    ({"Disks__Data__1__DiskId": "/dev/sdx"}, "ReplicationJobDataDiskIndex.Invalid", "1 (/dev/sdb)"),
+    (
+        {"Disks__Data__1__DiskId": "/dev/sdb", "Disks__Data__2__DiskId": "/dev/sdb"},
+        "DataDisk.DuplicateIndex", "Disks.Data.2.DiskId",
+    ),
+    ({"Disks__System__Part__1__Path": "/"}, "MissingDisksSystemPartSizeBytes", "go together"),
+    ({"Disks__Data__1__Part__1__SizeBytes": "1"}, "MissingDisksDataPartPath", "Disks.Data.1.Part.1.Path"),
+    (
+        {"Disks__System__Part__1__Path": "/srv", "Disks__System__Part__1__SizeBytes": "1"},
+        "InvalidDisksSystemPartPath.ValueNotSupported", "Allowed: /, /dev/sda2",
+    ),
+    (
+        {
+            "Disks__System__Part__1__Path": "/", "Disks__System__Part__1__SizeBytes": str(24 * GIB),
+            "Disks__System__Part__2__Path": "/", "Disks__System__Part__2__SizeBytes": str(24 * GIB),
+        },
+        "InvalidDisksSystemPartPath.ValueNotSupported", "each partition once",
+    ),
+    ({"Disks__System__Size": "40", "SystemDiskSize": "40"}, "InvalidParameter.Conflict", "SystemDiskSize"),
+    ({"LaunchTemplateVersion": "1"}, "MissingLaunchTemplateId", "LaunchTemplateVersion"),
     ({"JobType": "1"}, "UnsupportedJobType", "JobType"),
     ({"ClientToken": "x" * 65}, "InvalidClientToken.Malformed", "64 ASCII"),
     ({"ClientToken": "é"}, "InvalidClientToken.Malformed", "ASCII"),
@@ -241,6 +305,18 @@ def test_client_token(world: World) -> None:
     assert first in reply["Message"]
 
 
+def test_a_repeated_request_is_answered_whatever_has_become_of_the_job(world: World) -> None:
+    """Its source is in use, its start is past, its name is another one: the request is still the same."""
+    source, start = world.source(), times.write(world.clock() + 60)
+    request = {"ClientToken": "t-1", "Name": "same", "ScheduledStartTime": start}
+    first = made(world, source.id, **request)
+    call(world, "StartReplicationJob", JobId=first)
+    world.clock.ahead = 120
+    assert made(world, source.id, **request) == first
+    status, reply = create(world, source.id, **{**request, "DataDisk__1__Index": "1"})
+    assert (status, reply["Code"]) == (400, "IdempotentParameterMismatch")
+
+
 def test_a_run_tells_the_roots_over_what_it_copied(world: World) -> None:
     source = world.source()
     job = made(world, source.id)
@@ -309,7 +385,14 @@ def test_a_running_job_is_not_deleted(world: World) -> None:
     assert (status, reply["Code"]) == (400, "ReplicationJob.InvalidStatus")
 
 
-@pytest.mark.parametrize("action", ["StartReplicationJob", "DeleteReplicationJob"])
+OF_A_JOB = [
+    name
+    for name, action in ACTIONS.items()
+    if any(p.name == "JobId" and p.required for p in action.parameters)
+]
+
+
+@pytest.mark.parametrize("action", OF_A_JOB)
 def test_other_accounts_jobs_do_not_exist(world: World, action: str) -> None:
     job = made(world, world.source().id)
     other = world.store.keys.create("2")

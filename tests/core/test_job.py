@@ -55,7 +55,8 @@ def test_a_run_goes_from_ready_to_finished() -> None:
 def test_every_running_state_fails_to_its_own_error_and_can_start_again(state: JobState) -> None:
     failed = follow(state, Event.FAIL)
     assert (failed.status, failed.business) == (Status.IN_ERROR, state.business)
-    assert follow(failed, Event.START) is JobState.PREPARING
+    again = JobState.CLEANING if state is JobState.CLEANING else JobState.PREPARING
+    assert follow(failed, Event.START) is again
 
 
 @pytest.mark.parametrize("state", JobState)

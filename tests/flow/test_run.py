@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -223,6 +224,42 @@ def test_a_stopped_job_ends_its_workflow_and_goes_on_later(world: World) -> None
     world.until(job_id, JobState.FINISHED)
 
 
+@pytest.mark.parametrize("sync", [True, False])
+def test_cut_over_ends_a_job_with_a_last_run_or_without(world: World, sync: bool) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    world.copied(source, run)
+    first = world.until(job_id, JobState.WAITING)
+    last = world.lifecycle.cut_over(job_id, "tester", sync=sync)
+    if sync:
+        world.until(job_id, JobState.SYNCING)
+        world.copy_failed(source, last.id, last.generation)
+        world.until(job_id, JobState.SYNC_FAILED)
+        last = world.lifecycle.start(job_id, "tester")
+        world.until(job_id, JobState.SYNCING)
+        world.copied(source, last.id, last.generation)
+    done = world.until(job_id, JobState.FINISHED)
+    kept = world.store.runs.of_jobs([job_id])[job_id]
+    assert (done.image_id != first.image_id, len(kept)) == ((True, 2) if sync else (False, 1))
+    assert all(run.ended is not None for run in kept)
+    assert kept[0].ended == first.ended, "the run that had ended keeps its end"
+    assert json.loads(done.status_info)["copy"]
+    world.upkeep.tick()
+    assert world.store.jobs.get(job_id).state is JobState.FINISHED
+
+
+def test_a_failed_cleaning_goes_on_where_it_was(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=1)
+    world.driver.failures["trim"] = VolumeFullError("no room", "make some")
+    world.copied(source, run)
+    failed = world.until(job_id, JobState.CLEAN_FAILED)
+    again = world.lifecycle.start(job_id, "tester")
+    assert (again.id, again.generation) == (run, 2)
+    waiting = world.until(job_id, JobState.WAITING)
+    assert waiting.image_id == failed.image_id
+    assert world.store.runs.get(run).ended is not None
+    assert len(world.converter.calls) == 1
+
+
 def _until_ended(world: World, run: str, generation: int) -> None:
     ended = threading.Event()
     while world.engine.state(workflow_id(run, generation)) is not WorkflowState.ENDED:
@@ -311,6 +348,60 @@ def test_upkeep_starts_a_job_at_its_time(world: World) -> None:
     world.until(due, JobState.SYNCING)
     assert world.store.runs.get(world.store.jobs.get(due).current_run).type is RunType.SCHEDULE
     assert world.store.jobs.get(later).state is JobState.READY
+
+
+DAY = 86400.0
+
+
+def at(world: World, days: float) -> None:
+    """The clock of rows so many days from now; one tick."""
+    world.store.database.now = lambda: time.time() + days * DAY
+    world.upkeep.tick()
+
+
+def test_a_job_expires_is_kept_for_7_days_and_then_cleaned(world: World) -> None:
+    job_id = world.job(world.register(), valid_until=time.time() + 30 * DAY).id
+    at(world, 29.9)
+    assert world.store.jobs.get(job_id).state is JobState.READY
+    at(world, 30.1)
+    assert world.store.jobs.get(job_id).state is JobState.EXPIRED
+    with pytest.raises(InvalidTransitionError):
+        world.lifecycle.start(job_id, "tester")
+    at(world, 37)
+    assert world.store.jobs.get(job_id).state is JobState.EXPIRED
+    at(world, 37.2)
+    with pytest.raises(NotFoundError):
+        world.store.jobs.get(job_id)
+    told = world.store.events.of(job_id)
+    assert [(event.what, event.actor) for event in told[1:]] == [
+        ("EXPIRE", "rehost"), ("DELETE", "rehost"), ("REMOVE", "rehost"),
+    ]  # fmt: skip
+
+
+def test_what_has_no_end_does_not_expire_and_what_waits_does_before_its_next_run(world: World) -> None:
+    endless = world.job(world.register("b"), valid_until=None).id
+    wishes = {"run_once": False, "frequency": 1, "max_images": 2}
+    source, waiting, run = world.started(valid_until=time.time() + 7 * DAY, **wishes)
+    world.copied(source, run)
+    image = world.until(waiting, JobState.WAITING).image_id
+    at(world, 1000)
+    assert world.store.jobs.get(endless).state is JobState.READY
+    assert world.store.jobs.get(waiting).state is JobState.EXPIRED
+    at(world, 1007.1)
+    assert world.driver.image(image).state is ImageState.READY, "what a job has made is not its own any more"
+
+
+def test_a_job_that_runs_past_its_time_ends_its_run_first(world: World) -> None:
+    source, job_id, run = world.started(valid_until=time.time() + 7 * DAY)
+    at(world, 8)
+    assert world.store.jobs.get(job_id).state is JobState.SYNCING
+    world.copy_failed(source, run)
+    world.until(job_id, JobState.SYNC_FAILED)
+    at(world, 9)
+    assert world.store.jobs.get(job_id).state is JobState.EXPIRED
+    assert world.driver.has_replica(job_id)
+    at(world, 16.1)
+    assert not world.driver.has_replica(job_id)
 
 
 def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> None:

@@ -15,21 +15,21 @@ from rehost.core.job import TRANSITIONS, Event, JobState, follow
 from rehost.core.round import RoundKind
 from rehost.store.images import ImageState
 from rehost.store.jobs import JobFilter
-from rehost.store.jobspec import DiskSpec, DiskTree, JobSpec, PartSpec, PathDiskSpec, PathPartSpec
+from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
 from rehost.store.store import Store
-from rehost.store.tags import Tag
+from rehost.store.tokens import KEPT, Token
+from tests.jobpaths import path_to
 
 
 def _full(source_id: str) -> JobSpec:
     """A value for each parameter that is not its default, so that none can get lost."""
     return JobSpec(
         source_id=source_id, region="cn-hangzhou", name="job", description="of mine", target_type="Instance",
-        scheduled_start=1.5, valid_until=2.5, image_name="image", instance_id="i-1", system_disk_size=40,
-        system_disk_parts=(PartSpec("0_0", 1 << 30, False),),
+        scheduled_start=1.5, valid_until=2.5, image_name="image", instance_id="i-1",
+        system_disk=DiskSpec(0, 40, (PartSpec("0_0", 1 << 30, False, "/"),), "/dev/sda", True),
         data_disks=(DiskSpec(1, 20, (PartSpec("1_0", 5, True),)), DiskSpec(2)),
-        disks=DiskTree(PathDiskSpec("d", 20, True, (PathPartSpec("/", 7, False),)), (PathDiskSpec("e"),)),
         vpc_id="vpc", vswitch_id="vsw",
         replication_parameters='{"bandwidth_limit":0}', net_mode=2, run_once=False, frequency=12,
         max_images=3, instance_type="ecs.c6.large", instance_ram_role="role", container_namespace="ns",
@@ -40,28 +40,37 @@ def _full(source_id: str) -> JobSpec:
 
 def test_every_parameter_comes_back(store: Store, register) -> None:
     spec = _full(register().id)
-    job = store.jobs.create("one", spec, "token", "k")
+    job = store.jobs.create("one", spec, Token("A", "t", "d"), "k")
     assert job.spec == spec
     assert store.jobs.get(job.id) == job
-    assert (job.state, job.client_token, job.progress) == (JobState.READY, "token", 0.0)
+    assert (job.state, job.progress) == (JobState.READY, 0.0)
     assert job.id.startswith("j-")
 
 
-def test_a_token_makes_one_job(store: Store, register) -> None:
-    source = register().id
-    first = store.jobs.create("one", JobSpec(source, valid_until=1.0), "t", "k")
-    assert store.jobs.create("one", JobSpec(source, valid_until=2.0), "t", "k") == first
-    with pytest.raises(IdempotencyError):
-        store.jobs.create("one", JobSpec(source, name="other"), "t", "k")
-    with pytest.raises(IdempotencyError):
-        store.jobs.create("one", JobSpec(source), "t", "k", tags=(Tag("k"),))
+def test_a_token_makes_one_job(store: Store, register, clock) -> None:
+    source, token = register().id, Token("Create", "t", "parameters")
+    first = store.jobs.create("one", JobSpec(source), token, "k")
+    assert store.jobs.create("one", JobSpec(source), token, "k") == first
+    assert store.tokens.made("one", token) == first.id
+    assert store.tokens.made("one", Token("Other", "t", "parameters")) == ""
+    assert store.tokens.made("two", token) == ""
+    with pytest.raises(IdempotencyError, match=first.id):
+        store.jobs.create("one", JobSpec(source), Token("Create", "t", "others"), "k")
+
+
+def test_old_tokens_go_when_new_ones_come(store: Store, register, clock) -> None:
+    store.jobs.create("one", JobSpec(register("a").id), Token("Create", "old", ""), "k")
+    clock.time += KEPT + 1
+    store.jobs.create("one", JobSpec(register("b").id), Token("Create", "new", ""), "k")
+    assert store.tokens.made("one", Token("Create", "old", "")) == ""
+    assert store.tokens.made("one", Token("Create", "new", "")) != ""
 
 
 def test_the_same_token_at_the_same_time_makes_one_job(store: Store, register) -> None:
     source, made = register().id, []
 
     def create() -> None:
-        made.append(store.jobs.create("one", JobSpec(source), "t", "k").id)
+        made.append(store.jobs.create("one", JobSpec(source), Token("Create", "t", ""), "k").id)
 
     threads = [threading.Thread(target=create) for _ in range(4)]
     for thread in threads:
@@ -107,27 +116,18 @@ def test_a_source_has_one_unfinished_job_and_is_available(store: Store, register
 @pytest.mark.parametrize("state", JobState)
 def test_apply_is_the_transition_table(store: Store, register, state: JobState, event: Event) -> None:
     job = store.jobs.create("one", JobSpec(register().id), None, "k")
-    for step in _path_to(state):
+    for step in path_to(state):
         store.jobs.apply(job.id, step, "k")
     before = store.jobs.get(job.id)
     if (state, event) in TRANSITIONS:
         assert store.jobs.apply(job.id, event, "k", "why", progress=7.0).state is follow(state, event)
         last = store.events.of(job.id)[-1]
-        assert (last.actor, last.what) == ("k", event.name)
-        assert last.detail.endswith("why")
+        assert (last.actor, last.what, last.detail) == ("k", event.name, "why")
+        assert last.state == follow(state, event).text
     else:
         with pytest.raises(InvalidTransitionError):
             store.jobs.apply(job.id, event, "k", progress=7.0)
         assert store.jobs.get(job.id) == before
-
-
-def _path_to(goal: JobState) -> list[Event]:
-    paths: dict[JobState, list[Event]] = {JobState.READY: []}
-    while goal not in paths:
-        for (start, event), end in TRANSITIONS.items():
-            if start in paths:
-                paths.setdefault(end, [*paths[start], event])
-    return paths[goal]
 
 
 def test_filters_hold_together(store: Store, register, clock) -> None:

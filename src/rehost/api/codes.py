@@ -7,7 +7,7 @@ Codes of refused parameters follow from the parameters' description: `declared` 
 import re
 from dataclasses import dataclass
 
-from rehost.api.spec import Action, Fault, Later, Number, Parameter, Structs, Text, Texts, Time
+from rehost.api.spec import Action, Fault, Later, Number, Parameter, Struct, Structs, Text, Texts, Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,9 @@ OF_ACTIONS: dict[str, Code] = {
     "InvalidReplicationParameters.Malformed": Code(
         400, "The specified parameter ReplicationParameters is not valid.",
         "It is not a JSON object of the known keys, or one of them has a wrong value.",
+    ),
+    "InvalidParameter.Conflict": Code(
+        400, "The specified parameters are in conflict.", "Two parameters say the same thing."
     ),
     "IdempotentParameterMismatch": Code(
         400, "The request uses the same client token as a previous, but non-identical request.",
@@ -212,8 +215,8 @@ def declared(action: Action) -> tuple[str, ...]:
 def _of(parameter: Parameter, path: str) -> list[str]:
     name = f"{path}{parameter.name}"
     own = [parameter.codes.get(fault) or named(fault, name) for fault in _faults(parameter)]
-    members = parameter.members if isinstance(parameter, Structs) else ()
-    return own + [code for member in members for code in _of(member, f"{name}.1.")]
+    members = parameter.members if isinstance(parameter, Struct | Structs) else ()
+    return own + [code for member in members for code in _of(member, f"{name}.")]
 
 
 def _faults(parameter: Parameter) -> list[Fault]:

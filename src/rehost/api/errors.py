@@ -87,6 +87,14 @@ def twice(name: str, value: str, code: str = "") -> ApiError:
     return _fault(Fault.TWICE, name, message, "", code)
 
 
+def conflict(name: str, other: str) -> ApiError:
+    return documented(
+        "InvalidParameter.Conflict",
+        f"{name} and {other} say the same thing.",
+        f"Give one of {name} and {other}.",
+    )
+
+
 def not_found(name: str, value: str) -> ApiError:
     return ApiError(
         404,

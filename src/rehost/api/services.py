@@ -21,6 +21,15 @@ class Lifecycle(Protocol):
         InvalidTransitionError when the job's state does not allow it.
         """
 
+    def stop(self, job_id: str, actor: str) -> None:
+        """Pause a copy; what is durable stays. InvalidTransitionError unless the job is syncing."""
+
+    def cut_over(self, job_id: str, actor: str, *, sync: bool) -> Run:
+        """End a job that runs again and again: as it is, or after one last run.
+
+        InvalidTransitionError unless it waits.
+        """
+
     def delete(self, job_id: str, actor: str) -> None:
         """Move a job to Deleting; what it holds is released, then it is gone; its images stay.
 

@@ -124,6 +124,13 @@ class Structs(Parameter):
 
 
 @dataclass(frozen=True, slots=True)
+class Struct(Parameter):
+    """A structure: Name.Member, …"""
+
+    members: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Later(Parameter):
     """One that this version does not carry out: refused when it is given, never ignored.
 

@@ -6,7 +6,19 @@ from typing import Any, cast
 
 from rehost.api import errors, times
 from rehost.api.codes import named
-from rehost.api.spec import Action, Fault, Later, Number, Parameter, Structs, Text, Texts, Time, Truth
+from rehost.api.spec import (
+    Action,
+    Fault,
+    Later,
+    Number,
+    Parameter,
+    Struct,
+    Structs,
+    Text,
+    Texts,
+    Time,
+    Truth,
+)
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INDEX = re.compile(r"[1-9][0-9]{0,17}")
@@ -29,6 +41,10 @@ class Values:
     def given(self, name: str) -> bool:
         return name in self._values
 
+    def value(self, name: str) -> Any:
+        """Of whatever type; None if it is absent."""
+        return self._values.get(name)
+
     def text(self, name: str) -> str:
         """Empty if it is absent and has no default."""
         return cast(str, self._values.get(name, ""))
@@ -50,8 +66,21 @@ class Values:
     def texts(self, name: str) -> tuple[str, ...]:
         return cast("tuple[str, ...]", self._values.get(name, ()))
 
+    def struct(self, name: str) -> "Values | None":
+        return cast("Values | None", self._values.get(name))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain dicts and lists."""
+        return {name: _plain(value) for name, value in self._values.items()}
+
     def structs(self, name: str) -> "tuple[Values, ...]":
         return cast("tuple[Values, ...]", self._values.get(name, ()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Values):
+        return value.plain()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def parse(action: Action, parameters: Sequence[tuple[str, str]]) -> Values:
@@ -92,6 +121,9 @@ def _read(parameter: Parameter, entries: Entries, name: str) -> tuple[Any, bool]
         case Structs():
             items = _structs(parameter, entries, name)
             return items, bool(items)
+        case Struct():
+            struct = _struct(parameter, entries, name)
+            return struct, struct is not None
         case Texts():
             texts = _texts(parameter, entries, name)
             return texts, bool(texts)
@@ -177,6 +209,16 @@ def _texts(parameter: Texts, entries: Entries, name: str) -> tuple[str, ...]:
         if text:
             texts.append(_chosen(parameter, text, full) if parameter.choices else text)
     return tuple(texts)
+
+
+def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:
+    """None when nothing in it has a value."""
+    if "" in entries:
+        raise errors.wrong_type(name, entries[""], f"of the form {name}.Member")
+    if not any(entries.values()):
+        return None
+    path = f"{name}."
+    return Values(_members(parameter.members, _grouped(entries), path), path)
 
 
 def _structs(parameter: Structs, entries: Entries, name: str) -> tuple[Values, ...]:

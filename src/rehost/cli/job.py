@@ -94,10 +94,49 @@ def start(
         client.call("StartReplicationJob", {"JobId": job})
         if and_watch:
             _end(_watch(client, job, as_json), as_json)
+    _said(as_json, job, f"{job} is started; rehost job watch {job} shows how it goes")
+
+
+@app.command()
+def stop(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) -> None:
+    """Pause a job that copies. What has arrived stays: a start goes on from there.
+
+    It is possible while the job is Running/Syncing. To be rid of it then: rehost job delete.
+    """
+    with errors_shown(as_json):
+        Client(load_profile(profile_file)).call("StopReplicationJob", {"JobId": job})
+    _said(as_json, job, f"{job} is stopped; rehost job start {job} goes on")
+
+
+@app.command()
+def cutover(
+    job: JobId,
+    sync: Annotated[bool, typer.Option("--sync", help="Copy once more before, what changed since.")] = False,
+    profile_file: ProfileFile = None,
+    as_json: Json = False,
+) -> None:
+    """Finish a job that runs again and again (--every): it makes no more images.
+
+    It is possible while the job is Waiting. For the last move to the new server: stop the services on the
+    source, `rehost job cutover --sync JOB`, and start the new server from the image of that run.
+    """
+    with errors_shown(as_json):
+        client = Client(load_profile(profile_file))
+        client.call("CutOverReplicationJob", {"JobId": job, "SyncData": sync})
+    what = "runs a last time and then is finished" if sync else "is being finished"
+    _said(as_json, job, f"{job} {what}; rehost job watch {job} shows how it goes")
+
+
+@app.command()
+def events(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) -> None:
+    """List what happened to a job: its states, who asked for them, why, and for how long it was in them."""
+    with errors_shown(as_json):
+        client = Client(load_profile(profile_file))
+        happened = list(client.each("DescribeReplicationJobEvents", "Events", {"JobId": job}))
     if as_json:
-        print_json({"JobId": job})
-    else:
-        note(f"{job} is started; rehost job watch {job} shows how it goes")
+        print_json(happened)
+        return
+    print_table(("time", "event", "state", "for>", "by", "why"), map(jobview.event, happened))
 
 
 @app.command("list")
@@ -167,10 +206,14 @@ def delete(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) 
     """Delete a job that does not run. Its images stay."""
     with errors_shown(as_json):
         Client(load_profile(profile_file)).call("DeleteReplicationJob", {"JobId": job})
+    _said(as_json, job, f"{job} is deleted")
+
+
+def _said(as_json: bool, job: str, what: str) -> None:
     if as_json:
         print_json({"JobId": job})
     else:
-        note(f"{job} is deleted")
+        note(what)
 
 
 def find(client: Client, job: str) -> Reply:

@@ -108,6 +108,19 @@ def _hook(hook: Mapping[str, Any]) -> str:
     return f"{hook['stage']}/{hook['name']}: {hook['outcome']}, {hook['seconds']:.1f} s{said}"
 
 
+def event(happened: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row: time, event, state, how long it lasted, who asked for it, why."""
+    duration = happened.get("Duration")
+    return (
+        happened["Time"],
+        happened["Event"],
+        happened["State"],
+        "" if duration is None else seconds_text(duration),
+        happened["Actor"],
+        happened["Detail"],
+    )
+
+
 def seconds_text(seconds: float | None) -> str:
     """130 -> 2:10; a dash for what is not known."""
     if seconds is None:

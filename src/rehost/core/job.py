@@ -52,6 +52,11 @@ class JobState(Enum):
     def business(self) -> Business:
         return self.value[1]
 
+    @property
+    def text(self) -> str:
+        """Running/Syncing, Finished."""
+        return "/".join(word for word in self.value if word)
+
 
 class Event(Enum):
     START = auto()  # a person or the schedule asks for a run
@@ -76,7 +81,8 @@ TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
     (JobState.READY, Event.START): JobState.PREPARING,
     (JobState.STOPPED, Event.START): JobState.PREPARING,
     (JobState.WAITING, Event.START): JobState.PREPARING,
-    **{(state, Event.START): JobState.PREPARING for state in _FAILED},
+    **{(state, Event.START): JobState.PREPARING for state in _FAILED if state is not JobState.CLEAN_FAILED},
+    (JobState.CLEAN_FAILED, Event.START): JobState.CLEANING,  # its image is ready: nothing to copy again
     (JobState.PREPARING, Event.PREPARED): JobState.SYNCING,
     (JobState.SYNCING, Event.SYNCED): JobState.PROCESSING,
     (JobState.PROCESSING, Event.PROCESSED): JobState.CLEANING,
@@ -110,8 +116,7 @@ def follow(state: JobState, event: Event) -> JobState:
     except KeyError:
         allowed = sorted({s.status for s, e in TRANSITIONS if e is event})
         raise InvalidTransitionError(
-            f"a job in status {state.status} {state.business}".rstrip()
-            + f" does not take the event {event.name}",
+            f"a job in status {state.text} does not take the event {event.name}",
             f"it is possible from {', '.join(allowed)}",
         ) from None
 

@@ -1,4 +1,4 @@
-"""What people and agents can make happen to a job: start, stop, delete, and the end of a copy.
+"""What people and agents can make happen to a job: start, stop, cut over, delete, and the end of a copy.
 
 Rows change first and in one transaction; what has to follow is started at once, and by upkeep if the process
 dies in between.
@@ -33,9 +33,17 @@ class Lifecycle:
 
     def stop(self, job_id: str, actor: str) -> None:
         """Pause a copy; what is durable stays. InvalidTransitionError unless the job is syncing."""
-        job = self._store.jobs.apply(job_id, Event.STOP, actor)
-        self._store.servers.withdraw(job.spec.source_id, job.current_run)
-        self._nudge(job.current_run)
+        self._nudge(self._store.jobs.apply(job_id, Event.STOP, actor).current_run)
+
+    def cut_over(self, job_id: str, actor: str, *, sync: bool) -> Run:
+        """The end of a job that runs again and again: as it is, or after one last run.
+
+        NotFoundError or, unless it waits, InvalidTransitionError; then nothing has changed.
+        """
+        event = Event.CUT_OVER_SYNC if sync else Event.CUT_OVER
+        run = self._store.runs.begin(job_id, event, RunType.MANUAL, actor)
+        start_workflow(self._engine, run)
+        return run
 
     def delete(self, job_id: str, actor: str) -> None:
         """The job is Deleting when this returns, and gone when all that it held is released."""

@@ -38,10 +38,7 @@ def assignment_volumes(disks: Sequence[Disk]) -> tuple[AssignmentVolume, ...]:
 
 def target_sizes(spec: JobSpec) -> dict[int, int]:
     """Bytes of the target's disks, where the job asks for a size."""
-    sizes = {disk.index: disk.size * GIB for disk in spec.data_disks if disk.size}
-    if spec.system_disk_size:
-        sizes[0] = spec.system_disk_size * GIB
-    return sizes
+    return {disk.index: disk.size * GIB for disk in (spec.system_disk, *spec.data_disks) if disk.size}
 
 
 def _used(disk: Disk) -> int | None:

@@ -147,7 +147,6 @@ class Steps:
             return WAIT
         if result.error is not None:
             raise ReportedError(result.error.code, result.error.what, result.error.advice)
-        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
         self.store.jobs.apply(
             task.job.id, Event.SYNCED, ACTOR, progress=overall(JobState.PROCESSING, 0.0),
             status_info=phase_info("processing"),
@@ -194,9 +193,8 @@ class Steps:
         return NEXT
 
     def _clean(self, task: _Task) -> str:
-        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
         retain(self.store, self.driver, task.job)
-        event = Event.CLEANED if task.job.spec.run_once else Event.WAIT
+        event = Event.CLEANED if task.job.spec.run_once or task.job.cut_over else Event.WAIT
         self.store.runs.end(task.run.id, event, ACTOR)
         return NEXT
 
@@ -207,7 +205,6 @@ class Steps:
         if not isinstance(error, RehostError):
             _log.exception("run %s of job %s: an error that nobody foresaw", task.run.id, task.job.id)
         what, advice = _words(error)
-        self.store.servers.withdraw(task.job.spec.source_id, task.run.id)
         if task.job.state is JobState.PROCESSING:
             image = self._image(task)
             self.driver.fail_image(image.id, what)

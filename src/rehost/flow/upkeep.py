@@ -2,7 +2,7 @@
 
 It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs and
 the next runs of those that wait, says which sources are offline, keeps the images of waiting jobs as few as
-asked, and releases what deleted jobs and source servers held.
+asked, lets jobs expire and deletes them later, and releases what deleted jobs and source servers held.
 """
 
 import logging
@@ -74,6 +74,8 @@ class Upkeep:
             self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
+        self._each(self._store.jobs.expired(), self._expire)
+        self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)
         self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
         for source_id in self._store.servers.emptied():
@@ -104,7 +106,6 @@ class Upkeep:
             return
         what = f"the workflow of run {run.id} ended without a word in state {now.state.name}"
         info = error_info(RehostError.code, what, "see the log of rehost serve, then start the job again")
-        self._store.servers.withdraw(job.spec.source_id, run.id)
         self._store.jobs.apply(job.id, Event.FAIL, ACTOR, what, error_code=RehostError.code, status_info=info)
 
     def _watch_copy(self, job: Job) -> None:
@@ -126,13 +127,19 @@ class Upkeep:
         run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
         start_workflow(self._engine, run)
 
+    def _expire(self, job: Job) -> None:
+        now = self._store.database.now()
+        self._store.jobs.apply(job.id, Event.EXPIRE, ACTOR, "its ValidTime is past", ended=now)
+
+    def _delete(self, job: Job) -> None:
+        self._store.jobs.apply(job.id, Event.DELETE, ACTOR, "it expired 7 days ago")
+
     def _retain(self, job: Job) -> None:
         """What was in use at the end of the last run, or was deleted since."""
         retain(self._store, self._driver, job)
 
     def _release(self, job: Job) -> None:
         """Images that are ready stay, and keep the replica that they are built on."""
-        self._store.servers.withdraw(job.spec.source_id, job.current_run)
         for image in self._store.images.of_job(job.id):
             if image.state is not ImageState.AVAILABLE:
                 self._driver.delete_image(image.id)

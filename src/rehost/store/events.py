@@ -14,12 +14,22 @@ class EventRecord:
     at: float
     actor: str  # an access key's id, a source server's id, or "rehost"
     what: str
-    detail: str
+    state: str  # of a job from then on: Running/Syncing; empty: it stayed as it was
+    detail: str  # why, for people
 
 
-def note(connection: sa.Connection, at: float, subject: str, actor: str, what: str, detail: str = "") -> None:
+def note(
+    connection: sa.Connection,
+    at: float,
+    subject: str,
+    actor: str,
+    what: str,
+    detail: str = "",
+    state: str = "",
+) -> None:
     """Add an event in the transaction that it tells of."""
-    connection.execute(events.insert().values(subject=subject, at=at, actor=actor, what=what, detail=detail))
+    row = {"subject": subject, "at": at, "actor": actor, "what": what, "state": state, "detail": detail}
+    connection.execute(events.insert().values(**row))
 
 
 class Events:
@@ -36,5 +46,6 @@ class Events:
         query = sa.select(events).where(events.c.subject == subject).order_by(events.c.id)
         with self._database.read() as connection:
             return tuple(
-                EventRecord(r.subject, r.at, r.actor, r.what, r.detail) for r in connection.execute(query)
+                EventRecord(row.subject, row.at, row.actor, row.what, row.state, row.detail)
+                for row in connection.execute(query)
             )

@@ -1,32 +1,33 @@
 """Replication jobs: made once, moved by events, found by filters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from rehost.core.errors import (
     DuplicateNameError,
-    IdempotencyError,
     NotFoundError,
     QuotaExceededError,
     SourceServerStateError,
 )
 from rehost.core.ids import Kind
-from rehost.core.job import OVER, UNFINISHED, Event, JobState
+from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
-from rehost.store import servers, transition
+from rehost.store import servers, tokens, transition
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
-from rehost.store.tags import Tag, Taggable, forget, put, tagged, tags_of
+from rehost.store.tags import Tag, Taggable, forget, put, tagged
+from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
 
 HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
+EXPIRED_KEPT = 7 * 24 * HOUR  # seconds from a job's expiry to its deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Jobs:
         self,
         account: str,
         spec: JobSpec,
-        token: str | None,
+        token: Token | None,
         actor: str,
         quota: int = QUOTA,
         tags: Sequence[Tag] = (),
@@ -64,9 +65,8 @@ class Jobs:
         QuotaExceededError; then nothing has changed.
         """
         with self._database.write() as connection:
-            earlier = _made_by(connection, account, token)
-            if earlier is not None:
-                return _same(connection, earlier, spec, tags)
+            if earlier := tokens.made(connection, account, token):
+                return transition.read(connection, earlier)
             now = self._database.now()
             _check(connection, account, spec, now, quota)
             job_id = new_id(Kind.JOB)
@@ -74,7 +74,6 @@ class Jobs:
                 jobs.insert().values(
                     id=job_id,
                     account=account,
-                    client_token=token,
                     **{name: getattr(spec, name) for name in SPEC_COLUMNS},
                     status=JobState.READY.status,
                     business_status=JobState.READY.business,
@@ -88,7 +87,23 @@ class Jobs:
                 )
             )
             put(connection, account, Taggable.JOB, job_id, tags)
-            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}")
+            tokens.keep(connection, now, account, token, job_id)
+            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}", JobState.READY.text)
+            return transition.read(connection, job_id)
+
+    def modify(self, job_id: str, change: Callable[[Job], JobSpec], actor: str, detail: str) -> Job:
+        """Give a job what `change` makes of it, in one transaction; whatever that raises changes nothing.
+
+        NotFoundError or DuplicateNameError.
+        """
+        with self._database.write() as connection:
+            job = transition.read(connection, job_id)
+            spec = change(job)
+            if spec.name != job.spec.name:
+                _check_name(connection, job.account, spec.name)
+            columns = {name: getattr(spec, name) for name in SPEC_COLUMNS}
+            connection.execute(jobs.update().where(jobs.c.id == job_id).values(**columns))
+            note(connection, self._database.now(), job_id, actor, "MODIFY", detail)
             return transition.read(connection, job_id)
 
     def get(self, job_id: str) -> Job:
@@ -106,8 +121,12 @@ class Jobs:
 
     def in_states(self, *states: JobState) -> tuple[Job, ...]:
         """All jobs of all accounts in one of the states."""
+        return self._in_states(states)
+
+    def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
         pairs = [(state.status.value, state.business.value) for state in states]
-        query = sa.select(jobs).where(sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs))
+        in_one = sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs)
+        query = sa.select(jobs).where(in_one, *conditions)
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
@@ -135,6 +154,15 @@ class Jobs:
         query = sa.select(jobs).where(sa.or_(first, next_run))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
+
+    def expired(self) -> tuple[Job, ...]:
+        """The jobs that are past their ValidTime and rest: what runs ends its run first."""
+        resting = [state for state in JobState if (state, Event.EXPIRE) in TRANSITIONS]
+        return self._in_states(resting, jobs.c.valid_until <= self._database.now())
+
+    def outlived(self) -> tuple[Job, ...]:
+        """The expired jobs that were kept for as long as such are kept."""
+        return self._in_states([JobState.EXPIRED], jobs.c.ended <= self._database.now() - EXPIRED_KEPT)
 
     def apply(self, job_id: str, event: Event, actor: str, detail: str = "", **changes: Any) -> Job:
         """Move a job by an event, and change columns with it, in one transaction.
@@ -166,33 +194,18 @@ class Jobs:
                 note(connection, self._database.now(), job_id, "rehost", "REMOVE")
 
 
-def _made_by(connection: sa.Connection, account: str, token: str | None) -> Job | None:
-    if token is None:
-        return None
-    query = sa.select(jobs).where(jobs.c.account == account, jobs.c.client_token == token)
-    row = connection.execute(query).first()
-    return None if row is None else transition.record(row)
-
-
-def _same(connection: sa.Connection, earlier: Job, spec: JobSpec, tags: Sequence[Tag]) -> Job:
-    """A repeated request is compared without the expiry: its default counts from the time of the request."""
-    same_spec = replace(earlier.spec, valid_until=None) == replace(spec, valid_until=None)
-    if not same_spec or tags_of(connection, earlier.id) != set(tags):
-        raise IdempotencyError(
-            f"the ClientToken was used for the job {earlier.id} with other parameters",
-            "repeat the same request, or use a new token",
-        )
-    return earlier
-
-
 def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
     _check_source(connection, account, spec.source_id, now)
+    _check_name(connection, account, spec.name)
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
-    named = mine.where(jobs.c.name == spec.name)
-    if spec.name and connection.execute(named).scalar_one():
-        raise DuplicateNameError(f"there is a replication job named {spec.name}", "choose another name")
     if connection.execute(mine).scalar_one() >= quota:
         raise QuotaExceededError(f"the account has {quota} replication jobs", "delete finished ones")
+
+
+def _check_name(connection: sa.Connection, account: str, name: str) -> None:
+    named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name)
+    if name and connection.execute(named).first() is not None:
+        raise DuplicateNameError(f"there is a replication job named {name}", "choose another name")
 
 
 def _check_source(connection: sa.Connection, account: str, source_id: str, now: float) -> None:

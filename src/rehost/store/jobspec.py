@@ -10,38 +10,18 @@ class PartSpec:
     device: str  # the source partition's name in the API: 0_0
     size: int | None = None  # bytes; None: as on the source
     block: bool = True  # copied block by block, not file by file
+    path: str = ""  # where it is mounted on the source, else the source's device
 
 
 @dataclass(frozen=True, slots=True)
 class DiskSpec:
-    """A data disk of the target."""
+    """A disk of the target."""
 
-    index: int  # the source's disk index, from 1
+    index: int  # the source's disk index; 0 is the system disk
     size: int | None = None  # GiB; None: as on the source
     parts: tuple[PartSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PathPartSpec:
-    """A partition in the newer form of the disk list (parameter Disks)."""
-
-    path: str
-    size: int | None = None
-    block: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class PathDiskSpec:
-    disk_id: str = ""
-    size: int | None = None  # GiB
-    lvm: bool = False
-    parts: tuple[PathPartSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DiskTree:
-    system: PathDiskSpec | None = None
-    data: tuple[PathDiskSpec, ...] = ()
+    path: str = ""  # the source's device: /dev/sdb
+    lvm: bool = False  # it holds logical volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +37,8 @@ class JobSpec:
     valid_until: float | None = None  # Unix seconds; None: never expires
     image_name: str = ""
     instance_id: str = ""
-    system_disk_size: int | None = None  # GiB; None: as on the source
-    system_disk_parts: tuple[PartSpec, ...] = ()
+    system_disk: DiskSpec = DiskSpec(0)
     data_disks: tuple[DiskSpec, ...] = ()
-    disks: DiskTree | None = None
     vpc_id: str = ""
     vswitch_id: str = ""
     replication_parameters: str = ""  # the JSON text as it was sent

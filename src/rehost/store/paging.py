@@ -14,6 +14,10 @@ class Page:
     number: int = 1  # from 1
     size: int = 10
 
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
@@ -28,5 +32,5 @@ def fetch(
 ) -> Listing[T]:
     """The page of an ordered query; the count and the page are of the same state of the database."""
     total = connection.execute(sa.select(sa.func.count()).select_from(query.order_by(None).subquery()))
-    rows = connection.execute(query.limit(page.size).offset((page.number - 1) * page.size))
+    rows = connection.execute(query.limit(page.size).offset(page.offset))
     return Listing(tuple(map(make, rows)), total.scalar_one())

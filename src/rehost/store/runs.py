@@ -11,7 +11,7 @@ from rehost.core import progress as weights
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
-from rehost.core.job import Event, JobState
+from rehost.core.job import Event, JobState, follow
 from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
@@ -45,21 +45,26 @@ class Runs:
         self._database = database
 
     def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
-        """Start a job: move it by the event and give it its next run, or the next generation of one that
-        has neither ended nor an image, in one transaction. NotFoundError or InvalidTransitionError."""
+        """Start a job: move it by START, CUT_OVER or CUT_OVER_SYNC, in one transaction.
+
+        It gets its next run, or the next generation of one that has not ended. Where the event leads to
+        cleaning, its last run goes on. NotFoundError or InvalidTransitionError.
+        """
         with self._database.write() as connection:
             now = self._database.now()
             job = transition.read(connection, job_id)
-            open_run = _read(connection, job.current_run)
-            if open_run is None or open_run.ended is not None or open_run.image_id:
-                _end(connection, open_run, now)
-                run = _add(connection, job_id, open_run, kind, now)
+            last = _read(connection, job.current_run)
+            if last is not None and follow(job.state, event) is JobState.CLEANING:
+                run = _raise_generation(connection, last)
+            elif last is not None and last.ended is None:
+                run = _raise_generation(connection, last, result=None, progress=None)
             else:
-                run = _raise_generation(connection, open_run)
+                run = _add(connection, job_id, last, kind, now)
             transition.move(
                 connection, now, job, event, actor, detail,
                 current_run=run.id, progress=0.0, error_code="", status_info="", ended=None,
                 started=now if job.started is None else job.started,
+                cut_over=job.cut_over or event is not Event.START,
             )  # fmt: skip
             return run
 
@@ -143,7 +148,8 @@ class Runs:
                 status_info=copy_info(run.result),
                 ended=now,
             )
-            connection.execute(runs.update().where(runs.c.id == run_id).values(ended=now))
+            open_run = runs.update().where(runs.c.id == run_id, runs.c.ended.is_(None))
+            connection.execute(open_run.values(ended=now))
 
     def note_error(self, run_id: str, error: str) -> None:
         with self._database.write() as connection:
@@ -162,15 +168,9 @@ def _add(connection: sa.Connection, job_id: str, last: Run | None, kind: RunType
     return _exists(_read(connection, run_id))
 
 
-def _end(connection: sa.Connection, run: Run | None, now: float) -> None:
-    """Of a run that has its image only the cleaning failed: what is left to clean falls to the next one."""
-    if run is not None and run.ended is None:
-        connection.execute(runs.update().where(runs.c.id == run.id).values(ended=now))
-
-
-def _raise_generation(connection: sa.Connection, run: Run) -> Run:
+def _raise_generation(connection: sa.Connection, run: Run, **changes: Any) -> Run:
     raised = runs.update().where(runs.c.id == run.id)
-    connection.execute(raised.values(generation=run.generation + 1, result=None, progress=None, error=""))
+    connection.execute(raised.values(generation=run.generation + 1, error="", **changes))
     return _exists(_read(connection, run.id))
 
 

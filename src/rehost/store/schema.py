@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Large
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
-from rehost.store.jobspec import DiskSpec, DiskTree, PartSpec
+from rehost.store.jobspec import DiskSpec
 
 metadata = sa.MetaData()
 
@@ -100,7 +100,6 @@ jobs = Table(
     Column("id", String, primary_key=True),
     Column("account", String, nullable=False, index=True),
     Column("source_id", String, nullable=False, index=True),
-    Column("client_token", String),
     Column("region", String, nullable=False),
     Column("name", String, nullable=False),
     Column("description", String, nullable=False),
@@ -109,10 +108,8 @@ jobs = Table(
     Column("valid_until", Float),
     Column("image_name", String, nullable=False),
     Column("instance_id", String, nullable=False),
-    Column("system_disk_size", Integer),
-    Column("system_disk_parts", Json(tuple[PartSpec, ...]), nullable=False),
+    Column("system_disk", Json(DiskSpec), nullable=False),
     Column("data_disks", Json(tuple[DiskSpec, ...]), nullable=False),
-    Column("disks", Json(DiskTree)),
     Column("vpc_id", String, nullable=False),
     Column("vswitch_id", String, nullable=False),
     Column("replication_parameters", Text, nullable=False),
@@ -138,13 +135,24 @@ jobs = Table(
     Column("image_id", String, nullable=False),
     Column("transition_instance_id", String, nullable=False),
     Column("current_run", String, nullable=False),
+    Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
-    Index("jobs_token", "account", "client_token", unique=True),
     Index("jobs_name", "account", "name", unique=True, sqlite_where=sa.text("name <> ''"),
           postgresql_where=sa.text("name <> ''")),
 )  # fmt: skip
+
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("action", String, primary_key=True),
+    Column("token", String, primary_key=True),
+    Column("digest", String, nullable=False),  # SHA-256 over the request's parameters, hex
+    Column("resource", String, nullable=False),  # the id of what the request made
+    Column("created", Float, nullable=False, index=True),
+)
 
 runs = Table(
     "runs",
@@ -189,5 +197,6 @@ events = Table(
     Column("at", Float, nullable=False),
     Column("actor", String, nullable=False),
     Column("what", String, nullable=False),
+    Column("state", String, nullable=False, server_default=""),  # of a job, from then on
     Column("detail", Text, nullable=False),
 )

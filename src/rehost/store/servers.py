@@ -168,11 +168,7 @@ class SourceServers:
     def withdraw(self, server_id: str, run: str) -> None:
         """Take a run's assignment back; another run's stays, and a source that is gone is no error."""
         with self._database.write() as connection:
-            query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
-            assignment = connection.execute(query).scalar_one_or_none()
-            if assignment is not None and assignment.run == run:
-                version = _table.assignment_version + 1
-                connection.execute(_of(server_id).values(assignment=None, assignment_version=version))
+            take_back(connection, server_id, run)
 
     def readdress(self, server_id: str, run: str, host: str, port: int) -> None:
         """Tell the agent that carries a run out where the data plane is now, if it is not where it was."""
@@ -204,6 +200,15 @@ def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     if row is None:
         raise _unknown(server_id)
     return _record(row)
+
+
+def take_back(connection: sa.Connection, server_id: str, run: str) -> None:
+    """`SourceServers.withdraw` inside the caller's transaction."""
+    query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+    assignment = connection.execute(query).scalar_one_or_none()
+    if assignment is not None and assignment.run == run:
+        version = _table.assignment_version + 1
+        connection.execute(_of(server_id).values(assignment=None, assignment_version=version))
 
 
 def hash_secret(secret: str) -> str:

@@ -15,6 +15,7 @@ from rehost.store.runs import Runs
 from rehost.store.secretbox import SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
+from rehost.store.tokens import ClientTokens
 
 DATABASE_FILE = "rehost.db"
 
@@ -28,6 +29,7 @@ class Store:
     servers: SourceServers
     jobs: Jobs
     runs: Runs
+    tokens: ClientTokens
     images: Images
     events: Events
     tags: Tags
@@ -44,6 +46,7 @@ class Store:
             SourceServers(database),
             Jobs(database),
             Runs(database),
+            ClientTokens(database),
             Images(database),
             Events(database),
             Tags(database),

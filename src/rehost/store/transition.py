@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import OVER, Event, JobState, follow, state_of
+from rehost.store import servers
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.schema import jobs, source_servers
@@ -19,7 +20,6 @@ class Job:
     id: str
     account: str
     spec: JobSpec
-    client_token: str | None
     state: JobState
     error_code: str
     status_info: str  # JSON
@@ -27,6 +27,7 @@ class Job:
     image_id: str
     transition_instance_id: str
     current_run: str  # empty before the first start
+    cut_over: bool  # after its present run it is Finished, and does not wait for another one
     created: float
     started: float | None
     ended: float | None
@@ -45,6 +46,8 @@ def move(
 ) -> Job:
     """Take a job through an event of the transition table, with an event row.
 
+    A source has a run's assignment while its job is Syncing, and no moment longer.
+
     InvalidTransitionError when the table has no row for the job's state, or when another process was faster.
     """
     new = follow(job.state, event)
@@ -56,8 +59,9 @@ def move(
     ).rowcount
     if not changed:
         raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
-    text = f"{job.state.name} -> {new.name}"
-    note(connection, now, job.id, actor, event.name, f"{text}: {detail}" if detail else text)
+    note(connection, now, job.id, actor, event.name, detail, new.text)
+    if job.state is JobState.SYNCING:
+        servers.take_back(connection, job.spec.source_id, job.current_run)
     if new.status in OVER:
         _tell_source(connection, job.spec.source_id)
     return read(connection, job.id)
@@ -75,7 +79,6 @@ def record(row: Any) -> Job:
         id=row.id,
         account=row.account,
         spec=spec,
-        client_token=row.client_token,
         state=state_of(row.status, row.business_status),
         error_code=row.error_code,
         status_info=row.status_info,
@@ -83,6 +86,7 @@ def record(row: Any) -> Job:
         image_id=row.image_id,
         transition_instance_id=row.transition_instance_id,
         current_run=row.current_run,
+        cut_over=row.cut_over,
         created=row.created,
         started=row.started,
         ended=row.ended,

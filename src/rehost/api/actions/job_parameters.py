@@ -1,5 +1,7 @@
 """The parameters of CreateReplicationJob, and the rules between them that need nothing but the request."""
 
+from collections.abc import Iterable
+
 from rehost.api import errors
 from rehost.api.actions import tag_parameters
 from rehost.api.spec import (
@@ -9,9 +11,9 @@ from rehost.api.spec import (
     LARGEST_LONG,
     NAME,
     TOKEN,
-    Later,
     Number,
     Rule,
+    Struct,
     Structs,
     Text,
     Texts,
@@ -34,6 +36,35 @@ PART = (
     Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
     Truth("Block", "Copy it block by block.", default=True),
 )
+
+PATH_PART = (
+    Text("Path", "Where the source's partition is mounted, else its device."),
+    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
+    Truth("Block", "Copy it block by block.", default=True),
+)
+_DISK = (
+    Truth("LVM", "It has logical volumes; absent: as on the source."),
+    Structs("Part", "Its partitions.", members=PATH_PART, most=MOST_PARTS),
+)
+DISKS = Struct(
+    "Disks",
+    "The target's disks by path: in place of SystemDiskSize, SystemDiskPart and DataDisk.",
+    members=(
+        Struct(
+            "System", "The system disk.",
+            members=(Number("Size", "GiB; absent: the smallest.", least=20, most=2048), *_DISK),
+        ),
+        Structs(
+            "Data", "The data disks; absent: all of the source's.",
+            members=(
+                Text("DiskId", "The source's device, /dev/sdb; absent: the next one."),
+                Number("Size", "GiB; absent: the smallest.", least=20, most=32768),
+                *_DISK,
+            ),
+            most=MOST_DATA_DISKS,
+        ),
+    ),
+)  # fmt: skip
 
 CREATE = (
     Text("RegionId", "The region to migrate to.", form=IDENTIFIER, required=True),
@@ -78,7 +109,7 @@ CREATE = (
     Text("LaunchTemplateVersion", "The launch template's version."),
     Text("ResourceGroupId", "The job's resource group."),
     Number("JobType", "0: the migration of a server.", least=0, most=3, default=0),
-    Later("Disks", "The target's disks, by path.", "Use SystemDiskSize, SystemDiskPart and DataDisk."),
+    DISKS,
 )  # fmt: skip
 
 DESCRIBE = (
@@ -108,11 +139,11 @@ def _periodic(values: Values) -> None:
             raise errors.missing(name, "RunOnce=false needs it.")
 
 
-def _target(values: Values) -> None:
+def check_target(values: Values) -> None:
     target = values.text("TargetType")
     if target == "Instance" and not values.text("InstanceId"):
         raise errors.missing("InstanceId", "TargetType=Instance needs it.")
-    if target != "Image":
+    if target not in ("", "Image"):
         raise errors.not_yet("TargetType", target, "it makes images", "Use TargetType=Image.")
 
 
@@ -121,67 +152,53 @@ def _job_type(values: Values) -> None:
         raise errors.not_yet("JobType", values.number("JobType"), "it migrates servers", "Use JobType=0.")
 
 
-def _replication(values: Values) -> None:
+def check_replication(values: Values) -> None:
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
         raise errors.documented("InvalidReplicationParameters.Malformed", error.what, error.advice) from None
 
 
-def _parts(values: Values) -> None:
-    disks = values.structs("DataDisk")
-    for part in [
-        *values.structs("SystemDiskPart"),
-        *(part for disk in disks for part in disk.structs("Part")),
-    ]:
-        if not part.text("Device"):
-            raise errors.missing(part.full("Device"), "Device and SizeBytes of a partition go together.")
+def check_disks(values: Values) -> None:
+    """In both shapes of the disks, which are not given together."""
+    tree = values.struct("Disks")
+    by_device = [part for disk in values.structs("DataDisk") for part in disk.structs("Part")]
+    _check_parts([*values.structs("SystemDiskPart"), *by_device], "Device")
+    if tree is None:
+        return
+    for other in ("SystemDiskSize", "SystemDiskPart", "DataDisk"):
+        if values.given(other):
+            raise errors.conflict("Disks", other)
+    system = tree.struct("System")
+    disks = [*([system] if system else []), *tree.structs("Data")]
+    _check_parts([part for disk in disks for part in disk.structs("Part")], "Path")
+
+
+def _check_parts(parts: Iterable[Values], name: str) -> None:
+    for part in parts:
+        why = f"{name} and SizeBytes of a partition go together."
+        if not part.text(name):
+            raise errors.missing(part.full(name), why)
         if part.number("SizeBytes") is None:
-            raise errors.missing(part.full("SizeBytes"), "Device and SizeBytes of a partition go together.")
+            raise errors.missing(part.full("SizeBytes"), why)
         if not part.truth("Block"):
             raise errors.not_yet(
                 part.full("Block"), "false", "it copies block by block", "Leave Block out or set it to true."
             )
 
 
+def _launch_template(values: Values) -> None:
+    if values.text("LaunchTemplateVersion") and not values.text("LaunchTemplateId"):
+        raise errors.missing("LaunchTemplateId", "LaunchTemplateVersion is a version of it.")
+
+
 RULES: tuple[Rule, ...] = (
     _network,
     _periodic,
-    _target,
+    check_target,
     _job_type,
-    _replication,
-    _parts,
+    check_replication,
+    check_disks,
+    _launch_template,
     tag_parameters.distinct_keys,
 )
-CODES = (
-    "MissingVSwitchId",
-    "MissingFrequency",
-    "MissingMaxNumberOfImageToKeep",
-    "MissingInstanceId",
-    "MissingDataDiskPartDevice",
-    "MissingDataDiskPartSizeBytes",
-    "MissingSystemDiskPartDevice",
-    "MissingSystemDiskPartSizeBytes",
-    "InvalidDataDiskPartDevice.ValueNotSupported",
-    "InvalidSystemDiskPartDevice.ValueNotSupported",
-    "InvalidReplicationParameters.Malformed",
-    "InvalidScheduledStartTime.ValueNotSupported",
-    "InvalidValidTime.ValueNotSupported",
-    "UnsupportedTargetType",
-    "UnsupportedJobType",
-    "UnsupportedSystemDiskSize",
-    "UnsupportedSystemDiskPartBlock",
-    "UnsupportedSystemDiskPartSizeBytes",
-    "UnsupportedDataDiskSize",
-    "UnsupportedDataDiskPartBlock",
-    "UnsupportedDataDiskPartSizeBytes",
-    "Duplicate.TagKey",
-    "InvalidSourceId.NotFound",
-    "SourceServerState.Invalid",
-    "ReplicationJobDataDiskIndex.Invalid",
-    "DataDisk.DuplicateIndex",
-    "ReplicationJobName.Duplicate",
-    "QuotaExceeded.ReplicationJob",
-    "IdempotentParameterMismatch",
-)
-"""Of errors that follow from these rules, from the source server, and from other jobs."""

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from rehost.api.actions import tag_parameters
-from rehost.api.spec import Field, Fields, Kind, Wrapped
-from rehost.store.jobspec import PartSpec
+from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
+from rehost.core.job import OVER
+from rehost.store.jobspec import DiskSpec, PartSpec
 from rehost.store.runs import Run
 from rehost.store.tags import Tag
 from rehost.store.transition import Job
@@ -20,11 +21,12 @@ def reply(job: Job, runs: Iterable[Run], tags: tuple[Tag, ...]) -> dict[str, obj
 
 
 def _become(job: Job) -> dict[str, object]:
-    """What has become of it."""
+    """What has become of it. A job that is over has an end, and no transition instance any more."""
+    over = job.state.status in OVER
     return {
         "BusinessStatus": job.state.business.value,
         "CreationTime": job.created,
-        "EndTime": job.ended,
+        "EndTime": job.ended if over else None,
         "ErrorCode": job.error_code,
         "ImageId": job.image_id or None,
         "JobId": job.id,
@@ -32,7 +34,7 @@ def _become(job: Job) -> dict[str, object]:
         "StartTime": job.started,
         "Status": job.state.status.value,
         "StatusInfo": job.status_info or None,
-        "TransitionInstanceId": job.transition_instance_id or None,
+        "TransitionInstanceId": (not over and job.transition_instance_id) or None,
     }
 
 
@@ -65,20 +67,26 @@ def _asked(job: Job) -> dict[str, object]:
         "DataDisks": [
             {"Index": disk.index, "Parts": _parts(disk.parts), "Size": disk.size} for disk in spec.data_disks
         ],
+        "Disks": {"System": _by_path(spec.system_disk), "Data": [_by_path(disk) for disk in spec.data_disks]},
         "Frequency": spec.frequency,
         "JobType": spec.job_type,
         "MaxNumberOfImageToKeep": spec.max_images,
         "NetMode": spec.net_mode,
         "RunOnce": spec.run_once,
         "ScheduledStartTime": spec.scheduled_start,
-        "SystemDiskParts": _parts(spec.system_disk_parts),
-        "SystemDiskSize": spec.system_disk_size,
+        "SystemDiskParts": _parts(spec.system_disk.parts),
+        "SystemDiskSize": spec.system_disk.size,
         "ValidTime": spec.valid_until,
     }
 
 
 def _parts(parts: Iterable[PartSpec]) -> list[dict[str, object]]:
     return [{"Block": part.block, "Device": part.device, "SizeBytes": part.size} for part in parts]
+
+
+def _by_path(disk: DiskSpec) -> dict[str, object]:
+    parts = [{"Block": part.block, "Path": part.path, "SizeBytes": part.size} for part in disk.parts]
+    return {"DiskId": disk.path, "LVM": disk.lvm, "Parts": parts, "Size": disk.size}
 
 
 def _run(run: Run) -> dict[str, object]:
@@ -101,6 +109,20 @@ _PART = (
     Field("Device", Kind.STRING, "The source's partition."),
     Field("SizeBytes", Kind.LONG, "Bytes."),
 )
+_DISK = (
+    Field("DiskId", Kind.STRING, "The source's device."),
+    Field("LVM", Kind.BOOLEAN, "It has logical volumes."),
+    Wrapped(
+        "Parts",
+        "Part",
+        (
+            Field("Block", Kind.BOOLEAN, "Copied block by block."),
+            Field("Path", Kind.STRING, "Where it is mounted on the source, else the source's device."),
+            Field("SizeBytes", Kind.LONG, "Bytes."),
+        ),
+    ),
+    Field("Size", Kind.INTEGER, "GiB."),
+)
 FIELDS: Fields = (
     Field("BusinessStatus", Kind.STRING, "Preparing, Syncing, Processing or Cleaning; empty: none of them."),
     Field("ContainerNamespace", Kind.STRING),
@@ -117,6 +139,7 @@ FIELDS: Fields = (
         ),
     ),
     Field("Description", Kind.STRING),
+    Nested("Disks", (Nested("System", _DISK), Wrapped("Data", "Data", _DISK))),
     Field("EndTime", Kind.TIME),
     Field("ErrorCode", Kind.STRING, "Why it is InError."),
     Field("Frequency", Kind.INTEGER, "Hours."),

@@ -1,23 +1,35 @@
 """The actions on replication jobs."""
 
 from rehost.api import errors
-from rehost.api.actions import job_parameters, paging, servers, tag_parameters
+from rehost.api.actions import (
+    job_changes,
+    job_codes,
+    job_events,
+    job_parameters,
+    paging,
+    servers,
+    tag_parameters,
+)
 from rehost.api.actions.job_reply import FIELDS, reply
-from rehost.api.actions.job_request import job_spec
+from rehost.api.actions.job_request import changed_spec, job_spec
+from rehost.api.idempotency import token_of
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Text, Wrapped
+from rehost.api.spec import Action, Field, Kind, Text, Truth, Wrapped
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
-from rehost.core.job import Event, follow
+from rehost.core.job import Event, JobState, follow
 from rehost.core.server import ServerState
 from rehost.store.jobs import JobFilter
+from rehost.store.jobspec import JobSpec
 from rehost.store.transition import Job
 
 
 def create(call: Call, values: Values) -> dict[str, object]:
+    token = token_of("CreateReplicationJob", values)
+    if earlier := call.store.tokens.made(call.account, token):
+        return {"JobId": earlier}  # whatever has become of it, its source and the times that it asked for
     server = servers.own(call, values.text("SourceId"))
     spec = job_spec(values, server.inventory, call.now)
-    token = values.text("ClientToken") or None
     tags = tag_parameters.tags(values)
     job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota, tags)
     return {"JobId": job.id}
@@ -44,17 +56,37 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     return {"ReplicationJobs": jobs, **paging.reply(page, found.total)}
 
 
+def modify(call: Call, values: Values) -> dict[str, object]:
+    job = own(call, values.text("JobId"))
+    inventory = servers.own(call, job.spec.source_id).inventory
+
+    def change(job: Job) -> JobSpec:
+        job_changes.check_status(values, job)
+        spec = changed_spec(values, job, inventory, call.now)
+        job_changes.check_whole(spec)
+        return spec
+
+    if names := job_changes.given(values):
+        call.store.jobs.modify(job.id, change, call.actor, ", ".join(names))
+    return {}
+
+
 def start(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    follow(job.state, Event.START)  # a job that cannot start says so before its source's state is looked at
-    server = servers.own(call, job.spec.source_id)
-    if server.state is not ServerState.AVAILABLE:
-        raise errors.documented(
-            "SourceServerState.Invalid",
-            f"{server.id} is {server.state}, a job can start when it is {ServerState.AVAILABLE}.",
-            "DescribeSourceServers says more of it in ErrorCode and StatusInfo.",
-        )
+    _check_source(call, job, Event.START)
     call.services.lifecycle.start(job.id, call.actor)
+    return {}
+
+
+def stop(call: Call, values: Values) -> dict[str, object]:
+    call.services.lifecycle.stop(own(call, values.text("JobId")).id, call.actor)
+    return {}
+
+
+def cut_over(call: Call, values: Values) -> dict[str, object]:
+    job, sync = own(call, values.text("JobId")), bool(values.truth("SyncData"))
+    _check_source(call, job, Event.CUT_OVER_SYNC if sync else Event.CUT_OVER)
+    call.services.lifecycle.cut_over(job.id, call.actor, sync=sync)
     return {}
 
 
@@ -62,6 +94,12 @@ def delete(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
     call.services.lifecycle.delete(job.id, call.actor)
     return {}
+
+
+def events(call: Call, values: Values) -> dict[str, object]:
+    page = paging.page(values)
+    rows = job_events.rows(call.store.events.of(own(call, values.text("JobId")).id))
+    return {"Events": rows[page.offset : page.offset + page.size], **paging.reply(page, len(rows))}
 
 
 def own(call: Call, job_id: str) -> Job:
@@ -75,6 +113,19 @@ def own(call: Call, job_id: str) -> Job:
     return job
 
 
+def _check_source(call: Call, job: Job, event: Event) -> None:
+    """What leads to a copy needs the source, but a job that does not take the event says so first."""
+    if follow(job.state, event) is not JobState.PREPARING:
+        return
+    server = servers.own(call, job.spec.source_id)
+    if server.state is not ServerState.AVAILABLE:
+        raise errors.documented(
+            "SourceServerState.Invalid",
+            f"{server.id} is {server.state}, a job can copy it when it is {ServerState.AVAILABLE}.",
+            "DescribeSourceServers says more of it in ErrorCode and StatusInfo.",
+        )
+
+
 _JOB_ID = (Text("JobId", "The replication job.", required=True),)
 
 ACTIONS = (
@@ -85,7 +136,7 @@ ACTIONS = (
         create,
         (Field("JobId", Kind.STRING, "The new job."),),
         job_parameters.RULES,
-        job_parameters.CODES,
+        job_codes.CREATE,
     ),
     Action(
         "DescribeReplicationJobs",
@@ -101,13 +152,44 @@ ACTIONS = (
         "Start a job that is Ready, Stopped, Waiting or InError.",
         _JOB_ID,
         start,
-        codes=("InvalidJobId.NotFound", "ReplicationJob.InvalidStatus", "SourceServerState.Invalid"),
+        codes=job_codes.START,
     ),
     Action(
         "DeleteReplicationJob",
         "Delete a job that does not run; its images stay.",
         _JOB_ID,
         delete,
-        codes=("InvalidJobId.NotFound", "ReplicationJob.InvalidStatus"),
+        codes=job_codes.OF_JOB,
+    ),
+    Action(
+        "ModifyReplicationJobAttribute",
+        "Change a job: most of it before it starts, name and description always.",
+        (*_JOB_ID, *job_changes.PARAMETERS),
+        modify,
+        rules=job_changes.RULES,
+        codes=job_codes.MODIFY,
+    ),
+    Action(
+        "StopReplicationJob",
+        "Pause a job that copies; Start goes on without sending again what has arrived.",
+        _JOB_ID,
+        stop,
+        codes=job_codes.OF_JOB,
+    ),
+    Action(
+        "CutOverReplicationJob",
+        "Finish a job that runs again and again and waits for its next run.",
+        (*_JOB_ID, Truth("SyncData", "Run once more before; else it ends as it is.", default=False)),
+        cut_over,
+        codes=job_codes.START,
+    ),
+    Action(
+        "DescribeReplicationJobEvents",
+        "What happened to a job, the oldest first: its states, who asked for them, why and for how long.",
+        (*_JOB_ID, *paging.PARAMETERS),
+        events,
+        job_events.FIELDS,
+        codes=("InvalidJobId.NotFound",),
+        addition=True,
     ),
 )
