@@ -12,12 +12,13 @@ import msgspec
 from rehost.api import times
 from rehost.api.errors import ApiError, shown, wrong_type
 from rehost.api.signature import Pairs
-from rehost.api.spec import Field, Fields, Kind
+from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 
 MAX_QUERY = 128 << 10  # bytes
 MAX_BODY = 256 << 10  # bytes
 MAX_PARAMETERS = 4000  # 16 data disks of 32 partitions with 3 members each are 1,600
 
+_WANTS_XML = re.compile(rb"(?:^|&)Format=xml(?:&|$)", re.IGNORECASE)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,6 +50,11 @@ def decode(method: str, query: bytes, headers: Mapping[str, str], body: bytes) -
     request = Request(method, _pairs(query, "query"), form, headers, body)
     _refuse_repeated([*request.query, *request.form])
     return request
+
+
+def wanted_format(query: bytes, body: bytes = b"") -> str:
+    """Of a reply to a request that cannot be decoded."""
+    return "xml" if _WANTS_XML.search(query[:MAX_QUERY]) or _WANTS_XML.search(body) else "json"
 
 
 def too_large(what: str, most: int) -> ApiError:
@@ -90,11 +96,18 @@ def shaped(fields: Fields, values: Mapping[str, Any]) -> dict[str, Any]:
         value = values.get(field.name)
         if value is None:
             continue
-        if isinstance(field, Field):
-            shape[field.name] = times.write(value) if field.kind is Kind.TIME else value
-        else:
-            shape[field.name] = {field.item: [shaped(field.fields, item) for item in value]}
+        shape[field.name] = _shaped(field, value)
     return shape
+
+
+def _shaped(field: Field | Wrapped | Nested, value: Any) -> Any:
+    match field:
+        case Field():
+            return times.write(value) if field.kind is Kind.TIME else value
+        case Nested():
+            return shaped(field.fields, value)
+        case Wrapped():
+            return {field.item: [shaped(field.fields, item) for item in value]}
 
 
 def to_json(reply: Mapping[str, Any]) -> bytes:

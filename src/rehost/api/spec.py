@@ -148,12 +148,33 @@ class Wrapped:
 
     name: str
     item: str
-    fields: tuple["Field | Wrapped", ...]
+    fields: tuple["Field | Wrapped | Nested", ...]
 
 
-Fields = tuple[Field | Wrapped, ...]
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A structure in a structure: Name: {fields}."""
+
+    name: str
+    fields: tuple["Field | Wrapped | Nested", ...]
+
+
+Fields = tuple[Field | Wrapped | Nested, ...]
 Rule = Callable[["Values"], None]  # raises ApiError
 Handler = Callable[["Call", "Values"], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What an action asks leave for: `kind`/<value> for each value of the parameter, or `kind`/*.
+
+    All that the account has of a kind is meant where no parameter is named, and where it is not given. An
+    empty `kind`: the parameter's value is an ARN itself.
+    """
+
+    kind: str
+    parameter: str = ""
+    when: tuple[str, str] | None = None  # only where this parameter has this value
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +185,9 @@ class Action:
     handle: Handler
     reply: Fields = ()
     rules: tuple[Rule, ...] = ()  # over several parameters of one request
+    resources: tuple[Resource, ...] = field(default=(), kw_only=True)  # leave for each of them is needed
+
+    @property
+    def reads(self) -> bool:
+        """It changes nothing."""
+        return self.name.startswith(("Describe", "List", "Get"))

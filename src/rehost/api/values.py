@@ -49,6 +49,11 @@ class Values:
     def texts(self, name: str) -> tuple[str, ...]:
         return cast("tuple[str, ...]", self._values.get(name, ()))
 
+    def listed(self, name: str) -> tuple[str, ...]:
+        """Of a parameter that is a text or a list of texts; none if it is absent."""
+        value: str | tuple[str, ...] = self._values.get(name, ())
+        return (value,) if isinstance(value, str) else value
+
     def structs(self, name: str) -> "tuple[Values, ...]":
         return cast("tuple[Values, ...]", self._values.get(name, ()))
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from rehost.store import audit
+from rehost.store.audit import AuditEntry
 from rehost.store.database import Database
 from rehost.store.schema import nonces
 
@@ -14,15 +16,18 @@ class Nonces:
         self._database = database
         self._until_sweep = 0
 
-    def use(self, key: str, nonce: str, expires: float) -> bool:
+    def use(self, key: str, nonce: str, expires: float, entry: AuditEntry | None = None) -> bool:
         """True the first time that an access key's nonce comes, False when it is used again.
 
-        `expires` is when a request with this nonce would be too old anyway.
+        `expires` is when a request with this nonce would be too old anyway. The request's audit entry is
+        written in the same transaction: it costs no other wait for the disk.
         """
         self._sweep_sometimes()
         try:
             with self._database.write() as connection:
                 connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+                if entry is not None:
+                    audit.begin(connection, entry)
         except IntegrityError:
             return False
         return True

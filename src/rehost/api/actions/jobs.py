@@ -5,7 +5,7 @@ from rehost.api.actions import job_parameters, paging, servers
 from rehost.api.actions.job_reply import FIELDS, reply
 from rehost.api.actions.job_request import job_spec
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Text, Wrapped
+from rehost.api.spec import Action, Field, Kind, Resource, Text, Wrapped
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
 from rehost.core.job import Event, follow
@@ -72,6 +72,7 @@ def own(call: Call, job_id: str) -> Job:
     return job
 
 
+_JOB = (Resource("replicationJob", "JobId"),)
 _JOB_ID = (Text("JobId", "The replication job.", required=True),)
 
 ACTIONS = (
@@ -82,6 +83,7 @@ ACTIONS = (
         create,
         (Field("JobId", Kind.STRING, "The new job."),),
         job_parameters.RULES,
+        resources=(Resource("sourceServer", "SourceId"), Resource("replicationJob")),
     ),
     Action(
         "DescribeReplicationJobs",
@@ -89,7 +91,20 @@ ACTIONS = (
         (*job_parameters.DESCRIBE, *paging.PARAMETERS),
         describe,
         (Wrapped("ReplicationJobs", "ReplicationJob", FIELDS), *paging.REPLY),
+        resources=(Resource("replicationJob"),),
     ),
-    Action("StartReplicationJob", "Start a job that is Ready, Stopped, Waiting or InError.", _JOB_ID, start),
-    Action("DeleteReplicationJob", "Delete a job that does not run; its images stay.", _JOB_ID, delete),
+    Action(
+        "StartReplicationJob",
+        "Start a job that is Ready, Stopped, Waiting or InError.",
+        _JOB_ID,
+        start,
+        resources=_JOB,
+    ),
+    Action(
+        "DeleteReplicationJob",
+        "Delete a job that does not run; its images stay.",
+        _JOB_ID,
+        delete,
+        resources=_JOB,
+    ),
 )
