@@ -21,6 +21,7 @@ from rehost.core.errors import RehostError
 from rehost.core.ram.condition import Context
 from rehost.store import audit
 from rehost.store.keys import AccessKey
+from rehost.store.store import Store
 
 VERSION = "2019-06-01"
 STS_VERSION = "2015-04-01"
@@ -65,14 +66,15 @@ def new_request_id() -> str:
 def answer(request: Request, services: Services, origin: Origin) -> Reply:
     """Never raises: what goes wrong is an error reply, and what is not the caller's doing is logged too."""
     request_id = new_request_id()
-    audited = Audited(services.store.audit, request_id, services.store.database.now(), origin.address)
+    now = services.store.database.now()
+    audited = Audited(services.store.audit, request_id, now, origin.address)
     name = ""
     try:
         service, action = find_action(request)
         name = action.name
         if request.format not in FORMATS:
             raise errors.not_allowed("Format", request.format, "json, xml")
-        fields = _handle(service, action, request, services, origin, audited)
+        fields = _handle(_Exchange(service, action, request, services, origin, audited, now))
     except Exception as error:  # noqa: BLE001  logged below, and answered
         refusal = errors.refused(error) if isinstance(error, RehostError) else None
         if refusal is None:
@@ -131,53 +133,71 @@ def _named(request: Request, name: str) -> str:
     return header or parameter
 
 
-def _handle(
-    service: Service,
-    action: Action,
-    request: Request,
-    services: Services,
-    origin: Origin,
-    audited: Audited,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One request whose action is known, and what it takes to carry it out."""
+
+    service: Service
+    action: Action
+    request: Request
+    services: Services
+    origin: Origin
+    audited: Audited
+    now: float
+
+    @property
+    def name(self) -> str:
+        """The action as policies and the audit trail name it."""
+        return f"{self.service.code}:{self.action.name}"
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+
+def _handle(exchange: _Exchange) -> dict[str, Any]:
     """In the gateway's order: signature, flow control, nonce, and only then what is wrong with the rest."""
-    store, now = services.store, services.store.database.now()
-    qualified = f"{service.code}:{action.name}"
-    claim, key = _identified(request, services, audited, qualified, now)
-    services.throttle.check(key, action.name)
-    audited.by(key, qualified)
-    parsed: Values | RehostError
-    try:
-        parsed = values.parse(action, [*request.query, *request.form])
-        region = request.parameters.get("RegionId", "")
-        needed = authorization.resources(action, service.code, parsed, key.account, region)
-        audited.on(needed)
-        authorization.check(store, key, qualified, needed, Context(origin.address, now, origin.secure))
-    except RehostError as error:
-        parsed = error
-    refused = isinstance(parsed, RehostError)
-    entry = None if action.reads or refused else audited.entry
-    identity.use_nonce(claim, key, store, entry)
+    action, audited = exchange.action, exchange.audited
+    claim, key = _identified(exchange)
+    exchange.services.throttle.check(key, action.name)
+    audited.by(key, exchange.name)
+    wanted = _wanted(exchange, key)
+    entry = audited.entry if isinstance(wanted, Values) and not action.reads else None
+    identity.use_nonce(claim, key, exchange.store, entry)
     if entry is not None:
         audited.begun()
-    if isinstance(parsed, RehostError):
-        raise parsed
-    result: Mapping[str, Any] = action.handle(Call(services, key, now), parsed)
+    if not isinstance(wanted, Values):
+        raise wanted
+    result: Mapping[str, Any] = action.handle(Call(exchange.services, key, exchange.now), wanted)
     return rpc.shaped(action.reply, result)
 
 
-def _identified(
-    request: Request, services: Services, audited: Audited, action: str, now: float
-) -> tuple[Claim, AccessKey]:
+def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:
     """A signature that is not the key's is told of in the audit trail, too."""
-    claim = identity.claimed(request, now)
-    key = identity.key_of(claim, services.store)
+    claim = identity.claimed(exchange.request, exchange.now)
+    key = identity.key_of(claim, exchange.store)
     try:
-        identity.prove(claim, key, now)
+        identity.prove(claim, key, exchange.now)
     except ApiError:
-        if services.throttle.tells_of_refusal(key):
-            audited.by(key, action)
+        if exchange.services.throttle.tells_of_refusal(key):
+            exchange.audited.by(key, exchange.name)
         raise
     return claim, key
+
+
+def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
+    """The parameters if they are right and the caller may do what they ask for, else why not."""
+    request, origin = exchange.request, exchange.origin
+    try:
+        parsed = values.parse(exchange.action, [*request.query, *request.form])
+        region = request.parameters.get("RegionId", "")
+        needed = authorization.resources(exchange.action, exchange.service.code, parsed, key.account, region)
+        exchange.audited.on(needed)
+        context = Context(origin.address, exchange.now, origin.secure)
+        authorization.check(exchange.store, key, exchange.name, needed, context)
+    except RehostError as error:
+        return error
+    return parsed
 
 
 def _encode(status: int, form: str, root: str, fields: Mapping[str, Any], request_id: str) -> Reply:

@@ -45,6 +45,7 @@ class Services:
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be
     job_quota: int = QUOTA  # replication jobs of an account
     throttle: Throttle = field(default_factory=Throttle)
+    instance_roles: Callable[[], frozenset[str] | None] = lambda: None  # see `compute.driver.Driver`
 
 
 @dataclass(frozen=True, slots=True)

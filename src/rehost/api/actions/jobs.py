@@ -16,6 +16,7 @@ from rehost.store.transition import Job
 
 def create(call: Call, values: Values) -> dict[str, object]:
     server = servers.own(call, values.text("SourceId"))
+    _check_instance_role(call, values.text("InstanceRamRole"))
     spec = job_spec(values, server.inventory, call.now)
     token = values.text("ClientToken") or None
     job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota)
@@ -70,6 +71,12 @@ def own(call: Call, job_id: str) -> Job:
     if job.account != call.account:
         raise errors.not_found("JobId", job_id)
     return job
+
+
+def _check_instance_role(call: Call, name: str) -> None:
+    roles = call.services.instance_roles()
+    if name and roles is not None and name not in roles:
+        raise errors.not_found("InstanceRamRole", name)
 
 
 _JOB = (Resource("replicationJob", "JobId"),)
