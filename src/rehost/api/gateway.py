@@ -59,6 +59,10 @@ class Reply:
     retry_after: int = 0  # milliseconds until the same request may be accepted
 
 
+def action_names() -> tuple[str, ...]:
+    return tuple(name for service in SERVICES.values() for name in service.actions)
+
+
 def new_request_id() -> str:
     return str(uuid.uuid4()).upper()
 

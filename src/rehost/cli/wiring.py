@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rehost.api import limits
+from rehost.api import gateway, limits
 from rehost.api.app import create_app
 from rehost.api.services import Services
 from rehost.api.serving import server
@@ -90,7 +90,7 @@ def _serve(
     files.build_in_background()
     wakeups = Wakeups(store.servers.assignment_versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
-    known = limits.load(config.data / limits.FILE)
+    known = limits.load(config.data / limits.FILE, gateway.action_names())
     store.audit.kept_days = known.audit_days
     services = Services(
         store,

@@ -11,6 +11,10 @@ from rehost.store.schema import nonces
 _SWEEP_EVERY = 256  # uses between two removals of what has expired
 
 
+class _UsedError(Exception):
+    """Ends the transaction."""
+
+
 class Nonces:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,10 +29,10 @@ class Nonces:
         self._sweep_sometimes()
         try:
             with self._database.write() as connection:
-                connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+                _insert(connection, key, nonce, expires)
                 if entry is not None:
                     audit.begin(connection, entry)
-        except IntegrityError:
+        except _UsedError:
             return False
         return True
 
@@ -39,3 +43,10 @@ class Nonces:
         self._until_sweep = _SWEEP_EVERY
         with self._database.write() as connection:
             connection.execute(sa.delete(nonces).where(nonces.c.expires < self._database.now()))
+
+
+def _insert(connection: sa.Connection, key: str, nonce: str, expires: float) -> None:
+    try:
+        connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+    except IntegrityError:
+        raise _UsedError from None
