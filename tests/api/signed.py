@@ -64,7 +64,7 @@ def send(
     except rpc.ApiError as error:
         reply = gateway.refuse(error, "json", gateway.new_request_id(), "localhost")
     else:
-        reply = gateway.answer(request, world.services, "localhost")
+        reply = gateway.answer(request, world.services, gateway.Origin("localhost"))
     return reply.status, json.loads(reply.body)
 
 

@@ -207,4 +207,4 @@ def ask(world: World, form: str, action: str, **business: str) -> gateway.Reply:
     parameters = {**v1_parameters(world.key, world.clock(), action, **business), "Format": form}
     signed = sign_v1("GET", parameters, world.key.secret)
     request = rpc.Request("GET", list(signed.items()), [], {}, b"")
-    return gateway.answer(request, world.services, "localhost")
+    return gateway.answer(request, world.services, gateway.Origin("localhost"))

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from rehost.api import arrival
 from rehost.api.services import Services
 from rehost.core import agentapi
 from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
@@ -23,6 +24,7 @@ from rehost.core.errors import (
     InvalidValueError,
     NotFoundError,
     RehostError,
+    RequestTimeoutError,
     code_of,
 )
 from rehost.store.servers import SourceServer
@@ -37,6 +39,7 @@ _STATUS: tuple[tuple[type[RehostError], int], ...] = (
     (ActivationCodeError, 403),
     (NotFoundError, 404),
     (InvalidValueError, 400),
+    (RequestTimeoutError, 408),
 )
 
 _log = structlog.get_logger()
@@ -172,7 +175,7 @@ def _answered(endpoint: Endpoint) -> Endpoint:
 
 async def _read(request: Request, kind: type[T]) -> T:
     body = bytearray()
-    async for part in request.stream():
+    async for part in arrival.parts(request):
         body += part
         if len(body) > MAX_BODY:
             raise InvalidValueError(f"the request has more than {MAX_BODY} bytes", "update the agent")

@@ -7,11 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rehost.api import gateway, rpc
+from rehost.api import arrival, errors, gateway, rpc
 from rehost.api.agents import routes as agent_routes
 from rehost.api.errors import ApiError
-from rehost.api.gateway import Reply
+from rehost.api.gateway import Origin, Reply
 from rehost.api.services import Services
+from rehost.core.errors import RequestTimeoutError
 
 METHODS = ("GET", "POST")
 
@@ -48,20 +49,26 @@ class Smc:
         request = HttpRequest(scope, receive)
         reply = await self._answer(request)
         headers = {"x-acs-request-id": reply.request_id, "cache-control": "no-store"}
+        if reply.retry_after:
+            headers["x-acs-retry-after"] = str(reply.retry_after)
         response = Response(reply.body, reply.status, headers, reply.content_type)
         await response(scope, receive, send)
 
     async def _answer(self, request: HttpRequest) -> Reply:
-        host = request.headers.get("host", "")
+        address = request.client.host if request.client else ""
+        origin = Origin(request.headers.get("host", ""), address, request.url.scheme == "https")
+        query, body = request.scope["query_string"], b""
         try:
             if request.url.path != "/" or request.method not in METHODS:
                 raise gateway.unknown_api()
             headers = header_map(request)
             body = await read_body(request, rpc.MAX_BODY)
-            decoded = rpc.decode(request.method, request.scope["query_string"], headers, body)
-        except ApiError as error:
-            return gateway.refuse(error, "json", gateway.new_request_id(), host)
-        return await anyio.to_thread.run_sync(gateway.answer, decoded, self._services, host)
+            decoded = rpc.decode(request.method, query, headers, body)
+        except (ApiError, RequestTimeoutError) as error:
+            refusal = errors.refused(error) or errors.internal()
+            form = rpc.wanted_format(query, body)
+            return gateway.refuse(refusal, form, gateway.new_request_id(), origin.host)
+        return await anyio.to_thread.run_sync(gateway.answer, decoded, self._services, origin)
 
 
 def header_map(request: HttpRequest) -> dict[str, str]:
@@ -74,9 +81,12 @@ def header_map(request: HttpRequest) -> dict[str, str]:
 
 
 async def read_body(request: HttpRequest, most: int) -> bytes:
-    """ApiError as soon as there is more than `most` bytes, whatever Content-Length says."""
+    """ApiError as soon as there is more than `most` bytes, whatever Content-Length says.
+
+    RequestTimeoutError when they do not come in time.
+    """
     body = bytearray()
-    async for part in request.stream():
+    async for part in arrival.parts(request):
         body += part
         if len(body) > most:
             raise rpc.too_large("the body", most)

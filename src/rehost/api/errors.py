@@ -12,6 +12,7 @@ from rehost.core.errors import (
     NotFoundError,
     RehostError,
     ReportedError,
+    RequestTimeoutError,
     code_of,
 )
 
@@ -21,9 +22,13 @@ _LONGEST_VALUE = 80  # characters of a value that a message repeats
 class ApiError(ReportedError):
     """A request that is refused: HTTP status, code, message, and what to do next."""
 
-    def __init__(self, status: int, code: str, message: str, recommend: str = "") -> None:
+    def __init__(
+        self, status: int, code: str, message: str, recommend: str = "", retry_after: float = 0
+    ) -> None:
+        """`retry_after`: seconds until the same request may be accepted."""
         super().__init__(code, message, recommend)
         self.status = status
+        self.retry_after = retry_after
 
 
 def documented(code: str, detail: str = "", recommend: str = "") -> ApiError:
@@ -42,6 +47,8 @@ def refused(error: RehostError) -> ApiError | None:
     if isinstance(error, NotFoundError | InvalidValueError):
         status = 404 if isinstance(error, NotFoundError) else 400
         return ApiError(status, code, _sentence(error.what), error.advice)
+    if isinstance(error, RequestTimeoutError):
+        return ApiError(408, code, _sentence(error.what), error.advice)
     if isinstance(error, DataFolderFullError):
         return ApiError(503, "ServiceUnavailable", _sentence(error.what), error.advice)
     return None

@@ -1,24 +1,53 @@
 """From a decoded request to a reply: find the action, identify the caller, check, handle, encode."""
 
+import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from rehost.api import errors, identity, rpc, values
+from rehost.api import authorization, errors, identity, rpc, sts, values
 from rehost.api.actions import ACTIONS
+from rehost.api.auditing import Audited
 from rehost.api.errors import ApiError
+from rehost.api.identity import Claim
 from rehost.api.rpc import Request
 from rehost.api.services import Call, Services
 from rehost.api.spec import Action
+from rehost.api.values import Values
 from rehost.core.errors import RehostError
+from rehost.core.ram.condition import Context
+from rehost.store import audit
+from rehost.store.keys import AccessKey
+from rehost.store.store import Store
 
 VERSION = "2019-06-01"
+STS_VERSION = "2015-04-01"
 FORMATS = ("json", "xml")
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of the services that this endpoint speaks for."""
+
+    code: str  # as policies name it
+    actions: Mapping[str, Action]
+
+
+SERVICES = {VERSION: Service("smc", ACTIONS), STS_VERSION: Service("sts", sts.ACTIONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from."""
+
+    host: str  # that it names as the one it wants to reach
+    address: str = ""  # the client's; empty: not known
+    secure: bool = False  # over TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +56,37 @@ class Reply:
     body: bytes
     content_type: str
     request_id: str
+    retry_after: int = 0  # milliseconds until the same request may be accepted
+
+
+def action_names() -> tuple[str, ...]:
+    return tuple(name for service in SERVICES.values() for name in service.actions)
 
 
 def new_request_id() -> str:
     return str(uuid.uuid4()).upper()
 
 
-def answer(request: Request, services: Services, host: str) -> Reply:
+def answer(request: Request, services: Services, origin: Origin) -> Reply:
     """Never raises: what goes wrong is an error reply, and what is not the caller's doing is logged too."""
     request_id = new_request_id()
+    now = services.store.database.now()
+    audited = Audited(services.store.audit, request_id, now, origin.address)
     name = ""
     try:
-        action = find_action(request)
+        service, action = find_action(request)
         name = action.name
         if request.format not in FORMATS:
             raise errors.not_allowed("Format", request.format, "json, xml")
-        fields = _handle(action, request, services)
+        fields = _handle(_Exchange(service, action, request, services, origin, audited, now))
     except Exception as error:  # noqa: BLE001  logged below, and answered
         refusal = errors.refused(error) if isinstance(error, RehostError) else None
         if refusal is None:
             _log.exception("request failed", action=name, request_id=request_id)
             refusal = errors.internal()
-        return refuse(refusal, request.format, request_id, host)
+        audited.end(refusal.reported_code)
+        return refuse(refusal, request.format, request_id, origin.host)
+    audited.end(audit.DONE)
     return _encode(200, request.format, f"{name}Response", {"RequestId": request_id, **fields}, request_id)
 
 
@@ -60,18 +98,20 @@ def refuse(error: ApiError, form: str, request_id: str, host: str) -> Reply:
         "Message": error.what,
         "Recommend": error.advice,
     }
-    return _encode(error.status, form, "Error", body, request_id)
+    reply = _encode(error.status, form, "Error", body, request_id)
+    return replace(reply, retry_after=math.ceil(error.retry_after * 1000))
 
 
-def find_action(request: Request) -> Action:
+def find_action(request: Request) -> tuple[Service, Action]:
     """Version 3 requests name the action in signed headers, the others in parameters."""
     name, version = _named(request, "Action"), _named(request, "Version")
-    if version != VERSION:
+    service = SERVICES.get(version)
+    if service is None:
         raise ApiError(
             400, "InvalidVersion", "Specified parameter Version is not valid.", f"It has to be {VERSION}."
         )
     try:
-        return ACTIONS[name]
+        return service, service.actions[name]
     except KeyError:
         raise unknown_api() from None
 
@@ -89,18 +129,79 @@ def _named(request: Request, name: str) -> str:
     parameter = request.parameters.get(name, "")
     header = request.headers.get(f"x-acs-{name.lower()}", "") if identity.is_v3(request) else ""
     if header and parameter and header != parameter:
-        raise errors.not_allowed(name, parameter, f"{header}, which the header x-acs-{name.lower()} says")
+        raise errors.not_allowed(
+            name, parameter, f"{errors.shown(header)}, which the header x-acs-{name.lower()} says"
+        )
     if not header and not parameter:
         raise errors.missing(name)
     return header or parameter
 
 
-def _handle(action: Action, request: Request, services: Services) -> dict[str, Any]:
-    now = services.store.database.now()
-    key = identity.verify(request, services.store, now)
-    parsed = values.parse(action, [*request.query, *request.form])
-    result: Mapping[str, Any] = action.handle(Call(services, key.account, key.id, now), parsed)
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One request whose action is known, and what it takes to carry it out."""
+
+    service: Service
+    action: Action
+    request: Request
+    services: Services
+    origin: Origin
+    audited: Audited
+    now: float
+
+    @property
+    def name(self) -> str:
+        """The action as policies and the audit trail name it."""
+        return f"{self.service.code}:{self.action.name}"
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+
+def _handle(exchange: _Exchange) -> dict[str, Any]:
+    """In the gateway's order: signature, flow control, nonce, and only then what is wrong with the rest."""
+    action, audited = exchange.action, exchange.audited
+    claim, key = _identified(exchange)
+    exchange.services.throttle.check(key, action.name)
+    audited.by(key, exchange.name)
+    wanted = _wanted(exchange, key)
+    entry = audited.entry if isinstance(wanted, Values) and not action.reads else None
+    identity.use_nonce(claim, key, exchange.store, entry)
+    if entry is not None:
+        audited.begun()
+    if not isinstance(wanted, Values):
+        raise wanted
+    result: Mapping[str, Any] = action.handle(Call(exchange.services, key, exchange.now), wanted)
     return rpc.shaped(action.reply, result)
+
+
+def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:
+    """A signature that is not the key's is told of in the audit trail, too."""
+    claim = identity.claimed(exchange.request, exchange.now)
+    key = identity.key_of(claim, exchange.store)
+    try:
+        identity.prove(claim, key, exchange.now)
+    except ApiError:
+        if exchange.services.throttle.tells_of_refusal(key):
+            exchange.audited.by(key, exchange.name)
+        raise
+    return claim, key
+
+
+def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
+    """The parameters if they are right and the caller may do what they ask for, else why not."""
+    request, origin = exchange.request, exchange.origin
+    try:
+        parsed = values.parse(exchange.action, [*request.query, *request.form])
+        region = request.parameters.get("RegionId", "")
+        needed = authorization.resources(exchange.action, exchange.service.code, parsed, key.account, region)
+        exchange.audited.on(needed)
+        context = Context(origin.address, exchange.now, origin.secure)
+        authorization.check(exchange.store, key, exchange.name, needed, context)
+    except RehostError as error:
+        return error
+    return parsed
 
 
 def _encode(status: int, form: str, root: str, fields: Mapping[str, Any], request_id: str) -> Reply:

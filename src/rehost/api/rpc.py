@@ -18,6 +18,7 @@ MAX_QUERY = 128 << 10  # bytes
 MAX_BODY = 256 << 10  # bytes
 MAX_PARAMETERS = 4000  # 16 data disks of 32 partitions with 3 members each are 1,600
 
+_WANTS_XML = re.compile(rb"(?:^|&)Format=xml(?:&|$)", re.IGNORECASE)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,6 +50,11 @@ def decode(method: str, query: bytes, headers: Mapping[str, str], body: bytes) -
     request = Request(method, _pairs(query, "query"), form, headers, body)
     _refuse_repeated([*request.query, *request.form])
     return request
+
+
+def wanted_format(query: bytes, body: bytes = b"") -> str:
+    """Of a reply to a request that cannot be decoded."""
+    return "xml" if _WANTS_XML.search(query[:MAX_QUERY]) or _WANTS_XML.search(body) else "json"
 
 
 def too_large(what: str, most: int) -> ApiError:

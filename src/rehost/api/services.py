@@ -1,13 +1,15 @@
 """What the HTTP side needs of the rest: records, lifecycle of jobs, agent files. Wired in `cli/`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from rehost.api.throttling import Throttle
 from rehost.api.wakeups import Wakeups
 from rehost.core.agentapi import Result
 from rehost.store.jobs import QUOTA
+from rehost.store.keys import AccessKey
 from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
 
@@ -51,6 +53,8 @@ class Services:
     install_script: Callable[[str], str]  # the control plane's URL as the agent sees it -> a shell script
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be
     job_quota: int = QUOTA  # replication jobs of an account
+    throttle: Throttle = field(default_factory=Throttle)
+    instance_roles: Callable[[], frozenset[str] | None] = lambda: None  # see `compute.driver.Driver`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,17 @@ class Call:
     """One request of a caller who has been identified."""
 
     services: Services
-    account: str
-    actor: str  # the access key's id
+    key: AccessKey
     now: float
+
+    @property
+    def account(self) -> str:
+        return self.key.account
+
+    @property
+    def actor(self) -> str:
+        """The access key's id."""
+        return self.key.id
 
     @property
     def store(self) -> Store:

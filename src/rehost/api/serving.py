@@ -11,12 +11,41 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rehost.api.rpc import MAX_QUERY
 from rehost.api.wakeups import Wakeups
 
+HEAD_WITHIN = 10.0  # seconds
 _HEADERS = 64 << 10  # bytes beside the request line
 _GRACE = 5  # seconds for requests under way at the end
 
 
 class Connection(H11Protocol):
-    """One client's connection."""
+    """One client's connection. It ends when a request's head takes too long: who sends a byte now and then
+    holds nothing. (`arrival` does the same for bodies.)"""
+
+    _head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget_head()
+
+    def _watch_head(self) -> None:
+        """The time counts from the connection's begin or the head's first byte; uvicorn's own timer ends
+        connections that rest between requests."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget_head()
+        elif self._head_due is None:
+            self._head_due = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
+
+    def _forget_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
 
     def shutdown(self) -> None:
         """An idle TLS connection is cut: a goodbye would wait for clients that keep it for later and do not

@@ -187,6 +187,19 @@ Handler = Callable[["Call", "Values"], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Resource:
+    """What an action asks leave for: `kind`/<value> for each value of the parameter, or `kind`/*.
+
+    All that the account has of a kind is meant where no parameter is named, and where it is not given. An
+    empty `kind`: the parameter's value is an ARN itself.
+    """
+
+    kind: str
+    parameter: str = ""
+    when: tuple[str, str] | None = None  # only where this parameter has this value
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     name: str
     about: str
@@ -196,3 +209,9 @@ class Action:
     rules: tuple[Rule, ...] = ()  # over several parameters of one request
     codes: tuple[str, ...] = ()  # of its errors, besides those that follow from the parameters: api/codes.py
     addition: bool = False  # rehost's own, not in the reference
+    resources: tuple[Resource, ...] = field(default=(), kw_only=True)  # leave for each of them is needed
+
+    @property
+    def reads(self) -> bool:
+        """It changes nothing."""
+        return self.name.startswith(("Describe", "List", "Get"))

@@ -73,6 +73,11 @@ class Values:
         """All of it as plain dicts and lists."""
         return {name: _plain(value) for name, value in self._values.items()}
 
+    def listed(self, name: str) -> tuple[str, ...]:
+        """Of a parameter that is a text or a list of texts; none if it is absent."""
+        value: str | tuple[str, ...] = self._values.get(name, ())
+        return (value,) if isinstance(value, str) else value
+
     def structs(self, name: str) -> "tuple[Values, ...]":
         return cast("tuple[Values, ...]", self._values.get(name, ()))
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import code, image, job, key, source
+from rehost.cli import account, audit, code, image, job, key, policy, principal, source
 from rehost.cli.processes import receive, serve
 from rehost.cli.verify import verify
 
@@ -61,6 +61,11 @@ app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
 app.add_typer(image.app, name="image")
 app.add_typer(key.app, name="key")
+app.add_typer(account.app, name="account")
+app.add_typer(principal.user, name="user")
+app.add_typer(principal.role, name="role")
+app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(receive)
 
 

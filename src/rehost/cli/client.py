@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "AccessKeySecret": "REHOST_ACCESS_KEY_SECRET",
     "CaFile": "REHOST_CA",
 }
+TOKEN = ("SecurityToken", "REHOST_SECURITY_TOKEN")  # goes with temporary keys only
 
 Reply = dict[str, Any]
 
@@ -41,6 +42,7 @@ class Profile:
     access_key_id: str
     access_key_secret: str = field(repr=False)  # kept out of logs and tracebacks
     ca_pem: str = field(repr=False)
+    security_token: str = field(repr=False, default="")  # of a temporary key
 
 
 def load_profile(file: Path | None = None) -> Profile:
@@ -49,9 +51,8 @@ def load_profile(file: Path | None = None) -> Profile:
     InvalidValueError when there is none, or one that lacks something.
     """
     if file is None and any(name in os.environ for name in ENVIRONMENT.values()):
-        return _profile(
-            {key: os.environ.get(name, "") for key, name in ENVIRONMENT.items()}, "the environment"
-        )
+        variables = (*ENVIRONMENT.items(), TOKEN)
+        return _profile({key: os.environ.get(name, "") for key, name in variables}, "the environment")
     candidates = [CONFIG.expanduser(), LOCAL] if file is None else [file]
     found = next((path for path in candidates if os.access(path, os.R_OK)), None)
     if found is None:
@@ -86,7 +87,8 @@ def _profile(values: Mapping[str, str], where: str) -> Profile:
             f"the certificate authority {ca} cannot be read: {error}",
             "CaFile is the path of keys/ca.crt, copied from the control plane's data folder",
         ) from error
-    return Profile(values["Endpoint"], values["AccessKeyId"], values["AccessKeySecret"], ca_pem)
+    key_id, secret = values["AccessKeyId"], values["AccessKeySecret"]
+    return Profile(values["Endpoint"], key_id, secret, ca_pem, values.get(TOKEN[0], ""))
 
 
 class Client:
@@ -140,6 +142,8 @@ class Client:
             "x-acs-signature-nonce": secrets.token_hex(16),
             "x-acs-version": VERSION,
         }
+        if self._profile.security_token:
+            headers["x-acs-security-token"] = self._profile.security_token
         names = sorted(headers)
         to_sign = signature.string_to_sign_v3("POST", query, headers, names, body_hash)
         signed = signature.sign_v3(to_sign, self._profile.access_key_secret)

@@ -9,9 +9,9 @@ import typer
 
 from rehost.agent.control import host_and_port
 from rehost.api import times
-from rehost.cli import datafolder, firstkey
+from rehost.cli import datafolder
 from rehost.cli.keyring import Keyring
-from rehost.cli.options import DATA, Data
+from rehost.cli.options import ACCOUNT, DATA, Account, Data
 from rehost.cli.output import Json, errors_shown, note, print_json, print_table
 from rehost.cli.serve import ANNOUNCEMENT
 from rehost.core.errors import InvalidValueError
@@ -22,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Activation codes: leave for server
 @app.command()
 def create(
     data: Data = DATA,
+    account: Account = ACCOUNT,
     name: Annotated[str, typer.Option(help="What the code is for.")] = "",
     count: Annotated[int, typer.Option(min=1, help="How many servers may register with it.")] = 1,
     days: Annotated[float, typer.Option(min=0.001, help="How long it is good for.")] = 30,
@@ -38,7 +39,7 @@ def create(
     with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
         place = endpoint or _announced(data)
         host_and_port(place)  # refuses what is no endpoint before a code is made for it
-        record, code = store.codes.create(firstkey.ACCOUNT, name, count, days)
+        record, code = store.codes.create(store.accounts.find(account).id, name, count, days)
         line = install_line(place, Keyring(data / "keys").pin(), code)
     if as_json:
         print_json({"id": record.id, "code": code, "endpoint": place, "install": line})

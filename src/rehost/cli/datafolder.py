@@ -4,8 +4,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from rehost.cli import secretskey
 from rehost.compute.local import LocalDriver
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
@@ -53,10 +55,10 @@ def driver_on(data: Path) -> LocalDriver:
 
 def open_store(data: Path) -> Store:
     """The records of a folder that was served before; commands use it beside a running `rehost serve`."""
-    key = data / "keys" / "secrets.key"
-    if not key.exists() or not (data / DATABASE_FILE).exists():
+    keys = data / "keys"
+    if not secretskey.present(keys) or not (data / DATABASE_FILE).exists():
         raise DataFolderError(
             f"{data} is no data folder of a control plane",
             "start it once: rehost serve --data, or correct --data",
         )
-    return Store.open(data, key.read_bytes())
+    return Store.open(data, partial(secretskey.load, keys))

@@ -18,6 +18,7 @@ def ensure(data: Path, store: Store, endpoint: str, ca_file: Path) -> Path | Non
     takes it from there. A file that its owner removed is not made again.
     """
     path = data / FILE
+    store.accounts.ensure(ACCOUNT)
     known = store.keys.all()
     if path.exists():
         content = json.loads(path.read_text())

@@ -3,7 +3,7 @@
 ca.crt ca.key          its own authority: agents and SDKs trust this one and no other
 server.crt server.key  for TLS; the certificate is made anew when addresses are added or its end is near
 ticket.key             signs the tickets of the data plane
-secrets.key            seals the secrets in the database
+secrets.key            seals the secrets in the database, see secretskey.py
 """
 
 import base64
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rehost.block.durable import write_file
+from rehost.cli import secretskey
 from rehost.core.errors import DataFolderError
 from rehost.store.secretbox import KEY_BYTES
 from rehost.wire.tls import SERVER_NAME
@@ -54,8 +55,9 @@ class Keyring:
     def ticket_key(self) -> bytes:
         return (self.folder / "ticket.key").read_bytes()
 
-    def secrets_key(self) -> bytes:
-        return (self.folder / "secrets.key").read_bytes()
+    def secrets_keys(self) -> tuple[bytes, ...]:
+        """The newest first."""
+        return secretskey.load(self.folder)
 
     def pin(self) -> str:
         """The server key's fingerprint as `curl --pinnedpubkey` takes it."""
@@ -69,9 +71,9 @@ class Keyring:
 
 def ensure(folder: Path, addresses: Sequence[str] = ()) -> Keyring:
     """The keys in the folder; what is missing is made. The certificate is good for the addresses, too."""
-    for name in ("ticket.key", "secrets.key"):
-        if not (folder / name).exists():
-            write_file(folder / name, os.urandom(KEY_BYTES), 0o600)
+    if not (folder / "ticket.key").exists():
+        write_file(folder / "ticket.key", os.urandom(KEY_BYTES), 0o600)
+    secretskey.ensure(folder)
     _ensure_authority(folder)
     _ensure_certificate(folder, _names(addresses))
     return Keyring(folder)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rehost.cli import datafolder
+from rehost.cli import datafolder, firstkey
 
 ProfileFile = Annotated[
     Path | None,
@@ -20,3 +20,5 @@ ProfileFile = Annotated[
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
 Data = Annotated[Path, typer.Option("--data", help="The control plane's data folder, on this host.")]
 DATA = datafolder.DEFAULT
+Account = Annotated[str, typer.Option("--account", help="An account's id or name.")]
+ACCOUNT = firstkey.ACCOUNT

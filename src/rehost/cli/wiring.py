@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -11,9 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from rehost.api import gateway, limits
 from rehost.api.app import create_app
 from rehost.api.services import Services
 from rehost.api.serving import server
+from rehost.api.throttling import Throttle
 from rehost.api.wakeups import Wakeups
 from rehost.block.durable import remove_file, write_file
 from rehost.cli import datafolder, firstkey, keyring, logs
@@ -37,18 +40,21 @@ from rehost.store.store import Store
 _log = logging.getLogger(__name__)
 
 
+MOST_FILES = 65_536
+
 Machinery = Callable[[ServeConfig], tuple[Driver, Converter]]
 
 
 def run(config: ServeConfig, ready: Ready, machinery: Machinery) -> None:
     """See `cli.serve.serve`."""
     config = replace(config, data=config.data.resolve())
+    _allow_many_connections()
     with datafolder.served(config.data):
         logs.configure(config.data / "logs")
         keys = keyring.ensure(config.data / "keys", config.addresses)
         with ExitStack() as stack:
             listener = stack.enter_context(_listener(config.listen))
-            store = Store.open(config.data, keys.secrets_key())
+            store = Store.open(config.data, keys.secrets_keys)
             stack.callback(store.close)
             engine = _serve(config, keys, store, listener, ready, machinery, stack)
         if engine.busy:
@@ -84,7 +90,19 @@ def _serve(
     files.build_in_background()
     wakeups = Wakeups(store.servers.assignment_versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
-    app = create_app(Services(store, lifecycle, wakeups, files.install_script, files.file))
+    known = limits.load(config.data / limits.FILE, gateway.action_names())
+    store.audit.kept_days = known.audit_days
+    services = Services(
+        store,
+        lifecycle,
+        wakeups,
+        files.install_script,
+        files.file,
+        job_quota=known.replication_jobs,
+        throttle=Throttle(known),
+        instance_roles=driver.instance_roles,
+    )
+    app = create_app(services)
     http = server(app, wakeups, keys.server_certificate, keys.server_key)
 
     def end(*_: object) -> None:
@@ -155,6 +173,14 @@ def _listener(listen: str) -> socket.socket:
         raise DataFolderError(
             f"cannot listen on {listen}: {error.strerror}", "choose another place with --listen"
         ) from error
+
+
+def _allow_many_connections() -> None:
+    """Each open connection is a file: a few clients that hold theirs open are not to keep the others out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextmanager

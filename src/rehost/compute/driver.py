@@ -130,6 +130,9 @@ class ExportFormat(StrEnum):
 ExportProgress = Callable[[int, float], None]
 """Told (volume, percent done) while an export goes on."""
 
+SERVICE_ROLE = "AliyunServiceRoleForSMC"
+"""The name that the API's documentation gives to the role of drivers that act on a cloud."""
+
 BOOT_DEADLINE = 300.0  # seconds to the login prompt, enough for software emulation
 
 
@@ -201,6 +204,13 @@ class Driver(Protocol):
 
     def fail_image(self, image_id: str, why: str) -> None:
         """The image stays for inspection, as failed; nothing happens if there is none."""
+
+    def instance_roles(self) -> frozenset[str] | None:
+        """Names of the roles that an instance of an image can be given; None: there is no such thing here,
+        and the role that a job names is kept for whoever reads it."""
+
+    def service_role(self) -> str | None:
+        """The service-linked role in whose name the driver acts on its place; None: it needs none."""
 
     def images(self) -> tuple[Image, ...]:
         """All images, oldest first."""

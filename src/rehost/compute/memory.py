@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rehost.compute.driver import (
     BOOT_DEADLINE,
+    SERVICE_ROLE,
     BootEvidence,
     BootVerdict,
     CommandResult,
@@ -53,6 +54,7 @@ class MemoryDriver:
     exit_code: int = 0
     busy: set[str] = field(default_factory=set)  # images that somebody uses
     failures: dict[str, Exception] = field(default_factory=dict)
+    roles: frozenset[str] | None = None
     reports: dict[str, object] = field(default_factory=dict)
     _replicas: dict[str, _Replica] = field(default_factory=dict)
     _images: dict[str, Image] = field(default_factory=dict)
@@ -166,6 +168,12 @@ class MemoryDriver:
     def fail_image(self, image_id: str, why: str) -> None:
         if image_id in self._images:
             self._images[image_id] = replace(self._images[image_id], state=ImageState.FAILED, error=why)
+
+    def instance_roles(self) -> frozenset[str] | None:
+        return self.roles
+
+    def service_role(self) -> str | None:
+        return None if self.roles is None else SERVICE_ROLE
 
     def images(self) -> tuple[Image, ...]:
         return tuple(self._images.values())

@@ -50,6 +50,12 @@ class InvalidValueError(RehostError, ValueError):
     code = "InvalidParameter"
 
 
+class PolicyError(InvalidValueError):
+    """A text is no policy; the error names the place in it."""
+
+    code = "MalformedPolicyDocument"
+
+
 class InvalidTransitionError(RehostError):
     """An event that a job's state does not allow."""
 
@@ -236,6 +242,18 @@ class IdempotencyError(RehostError):
     """A ClientToken came again with other parameters."""
 
     code = "IdempotentParameterMismatch"
+
+
+class IdentityError(RehostError):
+    """An account, user, role, policy or key is in a state that does not allow what was asked."""
+
+    code = "Identity.Conflict"
+
+
+class RequestTimeoutError(RehostError):
+    """A client began a request and did not end it in time."""
+
+    code = "RequestTimeout"
 
 
 class DataFolderError(RehostError):

@@ -3,10 +3,16 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from rehost.store import audit
+from rehost.store.audit import AuditEntry
 from rehost.store.database import Database
 from rehost.store.schema import nonces
 
 _SWEEP_EVERY = 256  # uses between two removals of what has expired
+
+
+class _UsedError(Exception):
+    """Ends the transaction."""
 
 
 class Nonces:
@@ -14,16 +20,19 @@ class Nonces:
         self._database = database
         self._until_sweep = 0
 
-    def use(self, key: str, nonce: str, expires: float) -> bool:
+    def use(self, key: str, nonce: str, expires: float, entry: AuditEntry | None = None) -> bool:
         """True the first time that an access key's nonce comes, False when it is used again.
 
-        `expires` is when a request with this nonce would be too old anyway.
+        `expires` is when a request with this nonce would be too old anyway. The request's audit entry is
+        written in the same transaction: it costs no other wait for the disk.
         """
         self._sweep_sometimes()
         try:
             with self._database.write() as connection:
-                connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
-        except IntegrityError:
+                _insert(connection, key, nonce, expires)
+                if entry is not None:
+                    audit.begin(connection, entry)
+        except _UsedError:
             return False
         return True
 
@@ -34,3 +43,10 @@ class Nonces:
         self._until_sweep = _SWEEP_EVERY
         with self._database.write() as connection:
             connection.execute(sa.delete(nonces).where(nonces.c.expires < self._database.now()))
+
+
+def _insert(connection: sa.Connection, key: str, nonce: str, expires: float) -> None:
+    try:
+        connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+    except IntegrityError:
+        raise _UsedError from None

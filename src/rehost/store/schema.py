@@ -10,14 +10,72 @@ from rehost.store.jobspec import DiskSpec
 
 metadata = sa.MetaData()
 
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+)
+
+# Users and roles of accounts.
+principals = Table(
+    "principals",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("name", String, primary_key=True),  # user/NAME or role/NAME
+    Column("created", Float, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+# No foreign key to the policy: those of the system have no row.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("principal", String, primary_key=True),
+    Column("policy", String, primary_key=True),
+)
+
 access_keys = Table(
     "access_keys",
     metadata,
     Column("id", String, primary_key=True),
     Column("account", String, nullable=False, index=True),
+    Column("principal", String, nullable=False, server_default=""),  # empty: the account itself
     Column("secret", LargeBinary, nullable=False),  # sealed with keys/secrets.key
     Column("status", String, nullable=False),
     Column("created", Float, nullable=False),
+    # Of temporary keys only:
+    Column("issuer", String, nullable=False, server_default="", index=True),  # the key that asked for it
+    Column("expires", Float),
+    Column("token_digest", String, nullable=False, server_default=""),  # SHA-256 of the security token, hex
+    Column("session", String, nullable=False, server_default=""),  # its name
+    Column("policy", Text, nullable=False, server_default=""),  # what narrows the session
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("request_id", String, nullable=False, unique=True),
+    Column("account", String, nullable=False, index=True),
+    Column("principal", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("resources", Json(tuple[str, ...]), nullable=False),
+    Column("address", String, nullable=False),
+    Column("code", String, nullable=False),  # OK, an error's code, or empty: the end is not known
+    Column("seconds", Float),
 )
 
 nonces = Table(

@@ -1,6 +1,7 @@
 """Secrets at rest: AES-256-GCM under a key that lies beside the database, never in it."""
 
 import os
+from collections.abc import Callable, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -10,23 +11,44 @@ from rehost.core.errors import DataFolderError
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 
+LoadKeys = Callable[[], Sequence[bytes]]  # the newest first
+
 
 class SecretBox:
-    """Seals secrets; each is bound to the name of what it belongs to, so that rows cannot be swapped."""
+    """Seals secrets; each is bound to the name of what it belongs to, so that rows cannot be swapped.
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    Seals by the newest key and opens by any. The keys are looked up again for each secret that is sealed, and
+    when one cannot be opened: another process may have put a new key in the old one's place.
+    """
+
+    def __init__(self, load: LoadKeys) -> None:
+        self._load = load
+        self._keys: Sequence[bytes] = ()
 
     def seal(self, secret: str, owner: str) -> bytes:
+        """Call it in the transaction that writes the secret: `AccessKeys.reseal` says why."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), owner.encode())
+        self._keys = self._load()
+        return nonce + AESGCM(self._keys[0]).encrypt(nonce, secret.encode(), owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> str:
-        nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        try:
-            return self._cipher.decrypt(nonce, body, owner.encode()).decode()
-        except InvalidTag:
+        secret = _open(self._keys, sealed, owner)
+        if secret is None:
+            self._keys = self._load()
+            secret = _open(self._keys, sealed, owner)
+        if secret is None:
             raise DataFolderError(
                 f"the secret of {owner} cannot be decrypted",
                 "keys/secrets.key is not the one that this database was written with: restore the right one",
-            ) from None
+            )
+        return secret
+
+
+def _open(keys: Sequence[bytes], sealed: bytes, owner: str) -> str | None:
+    nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    for key in keys:
+        try:
+            return AESGCM(key).decrypt(nonce, body, owner.encode()).decode()
+        except InvalidTag:
+            continue
+    return None

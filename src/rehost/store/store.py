@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rehost.store.accounts import Accounts
+from rehost.store.audit import AuditTrail
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
 from rehost.store.events import Events
@@ -11,8 +13,10 @@ from rehost.store.images import Images
 from rehost.store.jobs import Jobs
 from rehost.store.keys import AccessKeys
 from rehost.store.nonces import Nonces
+from rehost.store.policies import Policies
+from rehost.store.principals import Principals
 from rehost.store.runs import Runs
-from rehost.store.secretbox import SecretBox
+from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
 from rehost.store.tokens import ClientTokens
@@ -23,8 +27,12 @@ DATABASE_FILE = "rehost.db"
 @dataclass(frozen=True, slots=True)
 class Store:
     database: Database
+    accounts: Accounts
+    principals: Principals
+    policies: Policies
     keys: AccessKeys
     nonces: Nonces
+    audit: AuditTrail
     codes: ActivationCodes
     servers: SourceServers
     jobs: Jobs
@@ -35,13 +43,21 @@ class Store:
     tags: Tags
 
     @classmethod
-    def open(cls, where: Path | str, secrets_key: bytes, clock: Clock = time.time) -> "Store":
-        """Open a data folder (SQLite) or a database's URL; brought to the newest schema on the way."""
+    def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
+        """Open a data folder (SQLite) or a database's URL; brought to the newest schema on the way.
+
+        `secrets_key`: what seals secrets, or where to look it up, see `SecretBox`.
+        """
         database = Database.open(where / DATABASE_FILE if isinstance(where, Path) else where, clock)
+        load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
         return cls(
             database,
-            AccessKeys(database, SecretBox(secrets_key)),
+            Accounts(database),
+            Principals(database),
+            Policies(database),
+            AccessKeys(database, SecretBox(load)),
             Nonces(database),
+            AuditTrail(database),
             ActivationCodes(database),
             SourceServers(database),
             Jobs(database),
@@ -53,4 +69,5 @@ class Store:
         )
 
     def close(self) -> None:
+        self.audit.close()
         self.database.close()

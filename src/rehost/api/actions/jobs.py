@@ -14,7 +14,7 @@ from rehost.api.actions.job_reply import FIELDS, reply
 from rehost.api.actions.job_request import changed_spec, job_spec
 from rehost.api.idempotency import token_of
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Text, Truth, Wrapped
+from rehost.api.spec import Action, Field, Kind, Resource, Text, Truth, Wrapped
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
 from rehost.core.job import Event, JobState, follow
@@ -29,6 +29,7 @@ def create(call: Call, values: Values) -> dict[str, object]:
     if earlier := call.store.tokens.made(call.account, token):
         return {"JobId": earlier}  # whatever has become of it, its source and the times that it asked for
     server = servers.own(call, values.text("SourceId"))
+    _check_instance_role(call, values.text("InstanceRamRole"))
     spec = job_spec(values, server.inventory, call.now)
     tags = tag_parameters.tags(values)
     job = call.store.jobs.create(call.account, spec, token, call.actor, call.services.job_quota, tags)
@@ -126,6 +127,13 @@ def _check_source(call: Call, job: Job, event: Event) -> None:
         )
 
 
+def _check_instance_role(call: Call, name: str) -> None:
+    roles = call.services.instance_roles()
+    if name and roles is not None and name not in roles:
+        raise errors.not_found("InstanceRamRole", name)
+
+
+_JOB = (Resource("replicationJob", "JobId"),)
 _JOB_ID = (Text("JobId", "The replication job.", required=True),)
 
 ACTIONS = (
@@ -137,6 +145,7 @@ ACTIONS = (
         (Field("JobId", Kind.STRING, "The new job."),),
         job_parameters.RULES,
         job_codes.CREATE,
+        resources=(Resource("sourceServer", "SourceId"), Resource("replicationJob")),
     ),
     Action(
         "DescribeReplicationJobs",
@@ -146,6 +155,7 @@ ACTIONS = (
         (Wrapped("ReplicationJobs", "ReplicationJob", FIELDS), *paging.REPLY),
         (tag_parameters.no_value_alone,),
         ("InvalidParameter.TagValue",),
+        resources=(Resource("replicationJob"),),
     ),
     Action(
         "StartReplicationJob",
@@ -153,6 +163,7 @@ ACTIONS = (
         _JOB_ID,
         start,
         codes=job_codes.START,
+        resources=_JOB,
     ),
     Action(
         "DeleteReplicationJob",
@@ -160,6 +171,7 @@ ACTIONS = (
         _JOB_ID,
         delete,
         codes=job_codes.OF_JOB,
+        resources=_JOB,
     ),
     Action(
         "ModifyReplicationJobAttribute",
@@ -168,6 +180,7 @@ ACTIONS = (
         modify,
         rules=job_changes.RULES,
         codes=job_codes.MODIFY,
+        resources=_JOB,
     ),
     Action(
         "StopReplicationJob",
@@ -175,6 +188,7 @@ ACTIONS = (
         _JOB_ID,
         stop,
         codes=job_codes.OF_JOB,
+        resources=_JOB,
     ),
     Action(
         "CutOverReplicationJob",
@@ -182,6 +196,7 @@ ACTIONS = (
         (*_JOB_ID, Truth("SyncData", "Run once more before; else it ends as it is.", default=False)),
         cut_over,
         codes=job_codes.START,
+        resources=_JOB,
     ),
     Action(
         "DescribeReplicationJobEvents",
@@ -190,6 +205,7 @@ ACTIONS = (
         events,
         job_events.FIELDS,
         codes=("InvalidJobId.NotFound",),
+        resources=_JOB,
         addition=True,
     ),
 )

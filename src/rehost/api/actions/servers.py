@@ -5,7 +5,7 @@ import msgspec
 from rehost.api import errors
 from rehost.api.actions import paging
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Later, Text, Texts, Truth, Wrapped, choices
+from rehost.api.spec import Action, Field, Kind, Later, Resource, Text, Texts, Truth, Wrapped, choices
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
 from rehost.core.job import Status
@@ -191,6 +191,7 @@ ACTIONS = (
         ),
         describe,
         (Wrapped("SourceServers", "SourceServer", _SERVER), *paging.REPLY),
+        resources=(Resource("sourceServer"),),
     ),
     Action(
         "DeleteSourceServer",
@@ -206,5 +207,6 @@ ACTIONS = (
             "SourceServer.WithRunningReplicationJob",
             "ReplicationJob.Related",
         ),
+        resources=(Resource("sourceServer", "SourceId"),),
     ),
 )

@@ -117,6 +117,12 @@ class LocalDriver:
         if self._images.exists(image_id):
             self._images.change(image_id, ImageState.FAILED, why)
 
+    def instance_roles(self) -> frozenset[str] | None:
+        return None  # QEMU on this host knows no roles
+
+    def service_role(self) -> str | None:
+        return None  # files and processes of this host are its user's
+
     def images(self) -> tuple[Image, ...]:
         return self._images.all()
 
