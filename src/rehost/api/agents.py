@@ -20,6 +20,7 @@ from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
     ActivationCodeError,
     AgentIdentityError,
+    DatabaseUnavailableError,
     InvalidValueError,
     NotFoundError,
     RehostError,
@@ -37,6 +38,7 @@ _STATUS: tuple[tuple[type[RehostError], int], ...] = (
     (ActivationCodeError, 403),
     (NotFoundError, 404),
     (InvalidValueError, 400),
+    (DatabaseUnavailableError, 503),
 )
 
 _log = structlog.get_logger()

@@ -4,6 +4,7 @@ A message names the parameter, its value and what is allowed; `Recommend` in the
 """
 
 from rehost.core.errors import (
+    DatabaseUnavailableError,
     DataFolderFullError,
     InvalidValueError,
     NotFoundError,
@@ -62,7 +63,7 @@ def refused(error: RehostError) -> ApiError | None:
     if isinstance(error, NotFoundError | InvalidValueError):
         status = 404 if isinstance(error, NotFoundError) else 400
         return ApiError(status, code, _sentence(error.what), error.advice)
-    if isinstance(error, DataFolderFullError):
+    if isinstance(error, DataFolderFullError | DatabaseUnavailableError):
         return ApiError(503, "ServiceUnavailable", _sentence(error.what), error.advice)
     return None
 

@@ -21,7 +21,7 @@ class Nonces:
         """
         self._sweep_sometimes()
         try:
-            with self._database.write() as connection:
+            with self._database.append() as connection:
                 connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
         except IntegrityError:
             return False

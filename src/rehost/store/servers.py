@@ -166,7 +166,7 @@ class SourceServers:
     def withdraw(self, server_id: str, run: str) -> None:
         """Take a run's assignment back; another run's stays, and a source that is gone is no error."""
         with self._database.write() as connection:
-            query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+            query = sa.select(_table.assignment).where(_table.id == server_id)
             assignment = connection.execute(query).scalar_one_or_none()
             if assignment is not None and assignment.run == run:
                 version = _table.assignment_version + 1
@@ -175,7 +175,7 @@ class SourceServers:
     def readdress(self, server_id: str, run: str, host: str, port: int) -> None:
         """Tell the agent that carries a run out where the data plane is now, if it is not where it was."""
         with self._database.write() as connection:
-            query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+            query = sa.select(_table.assignment).where(_table.id == server_id)
             old = connection.execute(query).scalar_one_or_none()
             if old is None or old.run != run or (old.receiver_host, old.receiver_port) == (host, port):
                 return

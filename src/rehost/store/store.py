@@ -33,7 +33,12 @@ class Store:
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes, clock: Clock = time.time) -> "Store":
         """Open a data folder (SQLite) or a database's URL; brought to the newest schema on the way."""
-        database = Database.open(where / DATABASE_FILE if isinstance(where, Path) else where, clock)
+        return cls.on(
+            Database.open(where / DATABASE_FILE if isinstance(where, Path) else where, clock), secrets_key
+        )
+
+    @classmethod
+    def on(cls, database: Database, secrets_key: bytes) -> "Store":
         return cls(
             database,
             AccessKeys(database, SecretBox(secrets_key)),
