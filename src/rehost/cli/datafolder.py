@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.block.durable import write_file
 from rehost.compute.local import LocalDriver
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
 ENGINE_FILE = "dbos.db"
+URL_FILE = "database"  # the URL of the database, where it is not in the folder
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
 
@@ -22,8 +24,6 @@ def served(data: Path) -> Iterator[None]:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _FOLDERS:
             (data / name).mkdir(mode=0o700, exist_ok=True)
-        for name in (DATABASE_FILE, ENGINE_FILE):
-            os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(
@@ -44,6 +44,32 @@ def served(data: Path) -> Iterator[None]:
         yield
 
 
+def records(data: Path, database: str = "") -> Path | str:
+    """Where the folder's records are: in a database that is asked for, else where they were when it was
+    served last, else in the folder itself."""
+    kept = data / URL_FILE
+    if not database and kept.exists():
+        return kept.read_text().strip()
+    return database or data
+
+
+def engine_records(data: Path, records: Path | str) -> Path | str:
+    """Where the workflow engine's own records are: beside the others."""
+    return data / ENGINE_FILE if isinstance(records, Path) else records
+
+
+def prepare(data: Path, records: Path | str) -> None:
+    """What has to be there before the records are opened for the first time, for their owner only.
+
+    The folder knows its database from then on, so that no later start begins with an empty one by mistake.
+    """
+    if isinstance(records, str):
+        write_file(data / URL_FILE, records.encode(), 0o600)  # it may have a password
+        return
+    for name in (DATABASE_FILE, ENGINE_FILE):
+        os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
+
+
 def driver_on(data: Path) -> LocalDriver:
     """The images of a folder; DataFolderError if there can be none."""
     if not (data / "images").is_dir():
@@ -53,10 +79,10 @@ def driver_on(data: Path) -> LocalDriver:
 
 def open_store(data: Path) -> Store:
     """The records of a folder that was served before; commands use it beside a running `rehost serve`."""
-    key = data / "keys" / "secrets.key"
-    if not key.exists() or not (data / DATABASE_FILE).exists():
+    key, where = data / "keys" / "secrets.key", records(data)
+    if not key.exists() or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
         raise DataFolderError(
             f"{data} is no data folder of a control plane",
             "start it once: rehost serve --data, or correct --data",
         )
-    return Store.open(data, key.read_bytes())
+    return Store.open(where, key.read_bytes())

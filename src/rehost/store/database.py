@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from rehost.core import ids
 from rehost.core.errors import DatabaseUnavailableError, InvalidValueError
@@ -63,6 +64,8 @@ class Database:
         return self._transaction(Access.APPEND)
 
     def close(self) -> None:
+        """What other threads are still at ends with its own connection."""
+        sa.event.listen(self._engine.pool, "checkin", _drop)
         self._engine.dispose()
 
     @property
@@ -89,6 +92,10 @@ class Database:
 
 def new_id(kind: ids.Kind) -> str:
     return ids.make(kind, os.urandom(ids.RANDOM_BYTES))
+
+
+def _drop(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.invalidate()
 
 
 def _refuse_nul(

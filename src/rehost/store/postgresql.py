@@ -1,18 +1,26 @@
 """PostgreSQL, by psycopg: readers see one state, writers take turns, as on SQLite."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rehost.core.errors import DatabaseUnavailableError, DataFolderFullError, InvalidValueError, RehostError
+from rehost.core.errors import (
+    DatabaseUnavailableError,
+    DataFolderError,
+    DataFolderFullError,
+    InvalidValueError,
+    RehostError,
+)
 from rehost.store.access import OPTION, Access
 
 DRIVER = "postgresql+psycopg"
 POOL = 20  # connections that stay open
 WAIT = "30s"  # how long a writer waits for the others
 _TURN = 0x7265686F73740001  # "rehost", 1
+_HELD = 0x7265686F73740002
 _FULL = "53100"
 # A connection over the network that is silently gone is noticed within a minute.
 _ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -46,6 +54,23 @@ def engine(text: str) -> sa.Engine:
     return made
 
 
+@contextmanager
+def held(text: str) -> Iterator[None]:
+    """Hold a database as the only one that serves it; DataFolderError when another process does."""
+    made = sa.create_engine(url(text), isolation_level="AUTOCOMMIT", connect_args={**_ALIVE})
+    try:
+        with made.connect() as connection:
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_HELD))):
+                raise DataFolderError(
+                    "another rehost serve has this database", "stop that one, or choose another database"
+                )
+            yield
+    except sa.exc.OperationalError as error:
+        raise told(error) from error
+    finally:
+        made.dispose()
+
+
 def view(engine: sa.Engine, access: Access) -> sa.Engine:
     """A writer sees, statement by statement, what is committed: nobody else writes. The snapshot of a
     stricter isolation would be older than its turn."""
@@ -60,7 +85,7 @@ def turn() -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def told(error: sa.exc.OperationalError) -> RehostError | None:
+def told(error: sa.exc.OperationalError) -> RehostError:
     """psycopg has this class for what may pass: no connection, a stopped server, a wait that was too long."""
     if getattr(error.orig, "sqlstate", None) == _FULL:
         return DataFolderFullError(
