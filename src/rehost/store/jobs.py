@@ -88,7 +88,7 @@ class Jobs:
     def find(self, account: str, want: JobFilter, page: Page) -> Listing[Job]:
         """Newest first."""
         query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want))
-        query = query.order_by(jobs.c.created.desc(), jobs.c.id)
+        query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
 
@@ -216,7 +216,9 @@ def _conditions(want: JobFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [
         column.in_(values) for column, values in lists.items() if values
     ]
-    conditions += [column == text for column, text in texts.items() if text]
+    for column, text in texts.items():
+        if text:  # said to be not empty too: the databases see then that an index of what is given is enough
+            conditions += [column == text, column != ""]
     if want.job_type is not None:
         conditions.append(jobs.c.job_type == want.job_type)
     return conditions

@@ -118,7 +118,7 @@ class SourceServers:
         """Newest first."""
         now = self._database.now()
         query = _select(now).where(_table.account == account, *_conditions(want, now))
-        query = query.order_by(_table.created.desc(), _table.id)
+        query = query.order_by(_table.created.desc(), _table.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, _record)
 
