@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.loopdisks import LoopDisks, loop_disks
+from tests.postgresql import Cluster, cluster
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("untimed")
@@ -27,6 +28,21 @@ def cache() -> Path:
     folder = Path(os.environ.get("REHOST_CACHE", Path(__file__).parents[1] / ".cache")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where the test's records are, as `Store.open` takes it: each test is run on both."""
+    if request.param == "sqlite":
+        return tmp_path
+    made: Cluster = request.getfixturevalue("postgresql")
+    return made.make()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,8 +7,8 @@ from tests.api.world import Certificates, World, make_certificates, serving_on
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World.make(tmp_path)
+def world(tmp_path: Path, records: Path | str) -> Iterator[World]:
+    made = World.make(tmp_path, records)
     yield made
     made.store.close()
 

@@ -186,10 +186,10 @@ def test_a_change_in_this_process_wakes_the_poll(agent: Agent, world: World, sou
 
 
 def test_a_change_by_another_process_is_found_by_the_ticker(
-    agent: Agent, world: World, source: str, tmp_path: Path
+    agent: Agent, world: World, source: str, records: Path | str
 ) -> None:
     poll = waiting_poll(agent, world, source)
-    other = Store.open(tmp_path, bytes(32))
+    other = Store.open(records, bytes(32))
     other.servers.assign(source, ASSIGNMENT)
     other.close()
     assert poll()[1]["assignment"]["run"] == "r-1"

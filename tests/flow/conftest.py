@@ -7,7 +7,7 @@ from tests.flow.world import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    opened = World(tmp_path)
+def world(tmp_path: Path, records: Path | str) -> Iterator[World]:
+    opened = World(tmp_path, records)
     yield opened
     opened.close()

@@ -69,12 +69,18 @@ def steps() -> Steps:
 
 
 @pytest.fixture
-def opened(tmp_path: Path, steps: Steps) -> Iterator[Callable[[], DbosEngine]]:
+def place(records: Path | str) -> Path | str:
+    """Where the engine's tables are."""
+    return records / "dbos.db" if isinstance(records, Path) else records
+
+
+@pytest.fixture
+def opened(place: Path | str, steps: Steps) -> Iterator[Callable[[], DbosEngine]]:
     engines: list[DbosEngine] = []
 
     def act() -> DbosEngine:
         workflows = {"listening": steps.listening, "heavy": steps.heavy, "held": steps.held}
-        engines.append(DbosEngine(tmp_path / "dbos.db", workflows))
+        engines.append(DbosEngine(place, workflows))
         return engines[-1]
 
     yield act
@@ -188,7 +194,7 @@ async def workflow(context):
     await context.step("second", second)
     await context.step("third", lambda: note("third"))
 
-engine = DbosEngine(Path(sys.argv[1]), {"w": workflow})
+engine = DbosEngine(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1]), {"w": workflow})
 engine.start("w", "id")
 while engine.state("id").name != "ENDED":
     pass
@@ -196,9 +202,9 @@ engine.close()
 """
 
 
-def test_a_killed_process_leaves_a_workflow_that_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_a_workflow_that_goes_on(tmp_path: Path, place: Path | str) -> None:
     for how in ("die", "die", "live"):
-        command = [sys.executable, "-W", "error", "-c", KILLED, tmp_path / "dbos.db", tmp_path / "log", how]
+        command = [sys.executable, "-W", "error", "-c", KILLED, place, tmp_path / "log", how]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ended.returncode == (0 if how == "live" else -9), ended.stderr
         assert ended.stderr == ""

@@ -70,9 +70,9 @@ class NoConversion:
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = Store.open(folder, bytes(32))
+    def __init__(self, folder: Path, records: Path | str) -> None:
+        self._engine_records = records / "dbos.db" if isinstance(records, Path) else records
+        self.store = Store.open(records, bytes(32))
         self.driver = MemoryDriver(folder / "driver")
         self.converter = NoConversion()
         self.door = FixedDoor()
@@ -81,7 +81,7 @@ class World:
         self.open_engine()
 
     def open_engine(self) -> None:
-        self.engine = DbosEngine(self.folder / "dbos.db", {NAME: RunWorkflow(self.steps)})
+        self.engine = DbosEngine(self._engine_records, {NAME: RunWorkflow(self.steps)})
         self.upkeep = Upkeep(self.store, self.engine, self.driver, self.door)
         self.lifecycle = Lifecycle(self.store, self.engine, lambda: None)
 

@@ -36,8 +36,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    opened = Store.open(tmp_path, bytes(32), clock)
+def store(records: Path | str, clock: Clock) -> Iterator[Store]:
+    opened = Store.open(records, bytes(32), clock)
     yield opened
     opened.close()
 

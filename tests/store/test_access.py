@@ -1,13 +1,25 @@
-import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from rehost.core.agentapi import Register
 from rehost.core.errors import ActivationCodeError, DataFolderError, NotFoundError
 from rehost.store.codes import CodeStatus
 from rehost.store.keys import KeyStatus
+from rehost.store.schema import access_keys, metadata, nonces
 from rehost.store.store import Store
+
+
+def kept(store: Store, folder: Path) -> bytes:
+    """All that the database keeps; of SQLite what its files have, too."""
+    with store.database.read() as connection:
+        rows = [
+            tuple(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))
+        ]
+    store.close()
+    assert rows
+    return repr(rows).encode() + b"".join(file.read_bytes() for file in folder.iterdir())
 
 
 def test_a_key_comes_back_with_its_secret(store: Store) -> None:
@@ -18,30 +30,28 @@ def test_a_key_comes_back_with_its_secret(store: Store) -> None:
     assert store.keys.get("LTAInone") is None
 
 
-def test_a_secret_is_nowhere_in_the_files_nor_in_a_text_of_the_record(store: Store, tmp_path: Path) -> None:
+def test_a_secret_is_nowhere_in_the_database_nor_in_a_text_of_the_record(
+    store: Store, tmp_path: Path
+) -> None:
     key = store.keys.create("one")
-    store.close()
     assert key.secret not in repr(key)
-    for file in tmp_path.iterdir():
-        assert key.secret.encode() not in file.read_bytes(), file
+    assert key.secret.encode() not in kept(store, tmp_path)
 
 
-def test_another_secrets_key_is_a_clear_error(store: Store, tmp_path: Path) -> None:
+def test_another_secrets_key_is_a_clear_error(store: Store, records: Path | str) -> None:
     key = store.keys.create("one")
-    other = Store.open(tmp_path, b"x" * 32)
+    other = Store.open(records, b"x" * 32)
     with pytest.raises(DataFolderError, match=r"secrets\.key"):
         other.keys.get(key.id)
     other.close()
 
 
-def test_a_sealed_secret_does_not_open_in_another_row(store: Store, tmp_path: Path) -> None:
+def test_a_sealed_secret_does_not_open_in_another_row(store: Store) -> None:
     first, second = store.keys.create("one"), store.keys.create("one")
-    with sqlite3.connect(tmp_path / "rehost.db") as raw:
-        raw.execute(
-            "UPDATE access_keys SET secret = (SELECT secret FROM access_keys WHERE id = ?) WHERE id = ?",
-            (first.id, second.id),
-        )
-    raw.close()
+    column = access_keys.c
+    with store.database.write() as connection:
+        secret = connection.execute(sa.select(column.secret).where(column.id == first.id)).scalar_one()
+        connection.execute(access_keys.update().where(column.id == second.id).values(secret=secret))
     with pytest.raises(DataFolderError):
         store.keys.get(second.id)
 
@@ -63,14 +73,13 @@ def test_a_nonce_is_good_once_per_key(store: Store, clock) -> None:
     assert store.nonces.use("k2", "n", later)
 
 
-def test_expired_nonces_are_swept(store: Store, clock, tmp_path: Path) -> None:
+def test_expired_nonces_are_swept(store: Store, clock) -> None:
     store.nonces.use("k", "old", clock.time + 900)
     clock.time += 1000
     for number in range(300):
         store.nonces.use("k", str(number), clock.time + 900)
-    with sqlite3.connect(tmp_path / "rehost.db") as raw:
-        assert raw.execute("SELECT count(*) FROM nonces WHERE nonce = 'old'").fetchone() == (0,)
-    raw.close()
+    with store.database.read() as connection:
+        assert connection.execute(sa.select(nonces).where(nonces.c.nonce == "old")).first() is None
 
 
 def _request(code: str, inventory, letter: str = "a") -> Register:
@@ -114,6 +123,4 @@ def test_bad_codes_say_why(store: Store, register, clock) -> None:
 
 def test_a_code_itself_is_not_kept(store: Store, tmp_path: Path) -> None:
     _, code = store.codes.create("one", "test")
-    store.close()
-    for file in tmp_path.iterdir():
-        assert code.encode() not in file.read_bytes(), file
+    assert code.encode() not in kept(store, tmp_path)

@@ -30,11 +30,11 @@ def test_they_are_written_without_anybody_asking(store: Store) -> None:
         time.sleep(0.05)
 
 
-def test_a_close_loses_nothing(store: Store, tmp_path: Path) -> None:
+def test_a_close_loses_nothing(store: Store, records: Path | str) -> None:
     for number in range(100):
         store.audit.add(entry(number))
     store.close()
-    again = Store.open(tmp_path, bytes(32))
+    again = Store.open(records, bytes(32))
     assert len(list(again.audit.each(AuditFilter()))) == 100
     again.close()
 

@@ -1,42 +1,29 @@
-import subprocess
-import sys
+"""Transactions, on both databases: what they hold together, who waits for whom, what is refused."""
+
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
-from rehost.store.schema import events, metadata
+from rehost.core.errors import DatabaseUnavailableError, InvalidValueError
+from rehost.store import sqlite
+from rehost.store.database import Database
+from rehost.store.schema import events
 from rehost.store.store import Store
+from tests.postgresql import Cluster, cluster
 
 
-def test_migrations_make_the_schema(store: Store) -> None:
-    with store.database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-
-
-def test_a_database_is_durable_and_shared(store: Store) -> None:
-    with store.database.read() as connection:
+def test_sqlite_is_durable_and_shared(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "rehost.db")
+    with database.write() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
+    database.close()
     assert pragmas == ["wal", 2, 1]
-
-
-_OPEN = """
-import pathlib, sys
-from rehost.store.database import Database
-Database.open(pathlib.Path(sys.argv[1])).close()
-"""
-
-
-def test_many_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _OPEN, str(tmp_path / "rehost.db")]
-    processes = [subprocess.Popen(command) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
 
 
 def _add_event(connection: sa.Connection, what: str) -> None:
@@ -50,18 +37,23 @@ def test_a_write_that_raises_leaves_nothing(store: Store) -> None:
     assert store.events.of("x") == ()
 
 
-def test_writers_wait_for_each_other_and_lose_nothing(store: Store) -> None:
-    def read_then_write() -> None:
+def test_writers_wait_for_each_other_and_lose_nothing(store: Store, records: Path | str) -> None:
+    """Threads of one process, and two processes as far as the database can tell."""
+    other = Store.open(records, bytes(32))
+
+    def read_then_write(database: Database) -> None:
         for _ in range(20):
-            with store.database.write() as connection:
+            with database.write() as connection:
                 count = connection.execute(sa.select(sa.func.count()).select_from(events)).scalar_one()
                 _add_event(connection, str(count))
 
-    threads = [threading.Thread(target=read_then_write) for _ in range(4)]
+    of = (store.database, store.database, other.database, other.database)
+    threads = [threading.Thread(target=read_then_write, args=(database,)) for database in of]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    other.close()
     assert [event.what for event in store.events.of("x")] == [str(number) for number in range(80)]
 
 
@@ -70,3 +62,86 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
         _add_event(connection, "unseen")
         assert store.events.of("x") == ()
     assert [event.what for event in store.events.of("x")] == ["unseen"]
+
+
+def test_a_reader_sees_one_state(store: Store) -> None:
+    """A page and its count are of the same moment."""
+    count = sa.select(sa.func.count()).select_from(events)
+    with store.database.read() as connection:
+        before = connection.execute(count).scalar_one()
+        store.events.add("x", "a", "meanwhile")
+        assert connection.execute(count).scalar_one() == before
+    with store.database.read() as connection:
+        assert connection.execute(count).scalar_one() == before + 1
+
+
+def test_what_is_appended_is_there_for_others(store: Store, records: Path | str) -> None:
+    other = Store.open(records, bytes(32))
+    with store.database.append() as connection:
+        _add_event(connection, "added")
+    assert [event.what for event in other.events.of("x")] == ["added"]
+    other.close()
+
+
+def test_a_nul_character_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidValueError, match="NUL"):
+        store.events.add("x", "a", "what\0ever")
+    assert store.events.of("x") == ()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite:///x.db", "nonsense", "postgresql:/"])
+def test_another_databases_url_is_refused(url: str) -> None:
+    with pytest.raises((InvalidValueError, DatabaseUnavailableError)):
+        Database.open(url)
+
+
+def test_a_database_that_cannot_be_reached_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailableError, match="cannot be used"):
+        Database.open(f"postgresql://nobody@/none?host={tmp_path}")
+    with pytest.raises(DatabaseUnavailableError, match="cannot be used"):
+        Database.open(tmp_path / "no folder" / "rehost.db")
+
+
+def test_a_writer_that_waits_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that holds the file for long; the same wait as of PostgreSQL's lock_timeout."""
+    holder = Database.open(tmp_path / "rehost.db")
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    waiting = Database(sqlite.engine(tmp_path / "rehost.db"))
+    with holder.write(), pytest.raises(DatabaseUnavailableError), waiting.write():
+        raise AssertionError("two writers at once")
+    holder.close()
+    waiting.close()
+
+
+@pytest.fixture(scope="module")
+def restarted() -> Cluster:
+    """A server of these tests' own: it is stopped under others' feet."""
+    with cluster() as made:
+        yield made
+
+
+def test_a_restart_of_the_database_is_survived(restarted: Cluster) -> None:
+    store = Store.open(restarted.make(), bytes(32))
+    store.events.add("x", "a", "before")
+    restarted.stop()
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError):
+        store.events.of("x")
+    with pytest.raises(DatabaseUnavailableError):
+        store.events.add("x", "a", "meanwhile")
+    assert time.monotonic() - began < 30, "an answer that nobody waits for"
+    restarted.start()
+    store.events.add("x", "a", "after")
+    assert [event.what for event in store.events.of("x")] == ["before", "after"]
+    store.close()
+
+
+def test_a_restart_in_the_middle_of_a_transaction_undoes_it(restarted: Cluster) -> None:
+    store = Store.open(restarted.make(), bytes(32))
+    with pytest.raises(DatabaseUnavailableError), store.database.write() as connection:
+        _add_event(connection, "half")
+        restarted.stop()
+        restarted.start()
+        _add_event(connection, "a whole")
+    assert store.events.of("x") == ()
+    store.close()

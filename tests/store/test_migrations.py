@@ -1,47 +1,157 @@
-"""What jobs of an earlier schema have comes along."""
+"""A database of any earlier revision, with rows in it, becomes one of today and loses nothing."""
 
-from contextlib import closing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-import rehost.store.migrations
+from rehost.core.job import JobState
+from rehost.store import postgresql, sqlite, upgrade
+from rehost.store.database import Database
 from rehost.store.jobspec import DiskSpec, PartSpec
+from rehost.store.schema import metadata
 from rehost.store.store import DATABASE_FILE, Store
+from rehost.store.tags import Tag
+from tests.postgresql import Cluster
 
-PARTS = '[{"device":"0_0","size":5,"block":true}]'
+SCRIPTS = ScriptDirectory(str(Path(upgrade.__file__).parent / "migrations"))
+REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
+
+# One row of each table. A migration that adds a column without a default, or moves what is in one elsewhere,
+# adds the new place here.
+INVENTORY = (
+    '{"hostname":"web1","platform":"Debian","architecture":"x86_64","kernel":"6.1.0","boot_mode":"bios",'
+    '"cores":2,"memory":4294967296,"disks":[{"index":0,"path":"/dev/sda","size":8589934592}]}'
+)
+ROWS = {
+    "access_keys": {
+        "id": "LTAI1", "account": "one", "secret": b"sealed", "status": "Active", "created": 1.5,
+    },
+    "nonces": {"key": "LTAI1", "nonce": "n", "expires": 2e9},
+    "activation_codes": {
+        "id": "at-1", "account": "one", "digest": "d", "name": "code", "description": "", "count": 5,
+        "used": 1, "expires": 2e9, "status": "activated", "created": 1.5,
+    },
+    "source_servers": {
+        "id": "s-1", "account": "one", "secret_hash": "h", "name": "web1", "description": "mine",
+        "deleting": False, "inventory": INVENTORY, "system_info": "{}", "agent_version": "0.1",
+        "heartbeat": 1.5, "heartbeat_rate": 30, "error_code": "", "error_msg": "", "assignment": None,
+        "assignment_version": 4, "created": 1.25,
+    },
+    "jobs": {
+        "id": "j-1", "account": "one", "source_id": "s-1", "client_token": "t", "region": "cn-hangzhou",
+        "name": "job", "description": "of mine", "target_type": "Image", "scheduled_start": None,
+        "valid_until": 2e9, "image_name": "golden", "instance_id": "", "system_disk_size": 40,
+        "system_disk": '{"index":0,"size":40,"parts":[{"device":"0_0","size":1073741824,"block":true}]}',
+        "system_disk_parts": '[{"device":"0_0","size":1073741824,"block":true}]',
+        "data_disks": '[{"index":1,"size":20,"parts":[]}]', "disks": None,
+        "tags": '[{"key":"k","value":"v"}]', "vpc_id": "", "vswitch_id": "",
+        "replication_parameters": "{}", "net_mode": 0, "run_once": True, "frequency": None,
+        "max_images": None, "instance_type": "", "instance_ram_role": "", "container_namespace": "",
+        "container_repository": "", "container_tag": "", "license_type": "", "launch_template_id": "",
+        "launch_template_version": "", "resource_group_id": "", "job_type": None, "status": "Finished",
+        "business_status": "",
+        "error_code": "", "status_info": "", "progress": 100.0, "image_id": "m-1",
+        "transition_instance_id": "", "current_run": "r-1", "created": 1.75, "started": 2.0, "ended": 3.0,
+    },
+    "tags": {
+        "resource": "j-1", "key": "k", "value": "v", "account": "one", "kind": "replicationjob",
+    },
+    "runs": {
+        "id": "r-1", "job": "j-1", "number": 1, "generation": 2, "type": "Manual", "started": 2.0,
+        "ended": 3.0, "image_id": "m-1", "progress": None, "result": None, "error": "",
+    },
+    "images": {
+        "id": "m-1", "account": "one", "job": "j-1", "run": "r-1", "name": "golden", "region": "cn-hangzhou",
+        "description": "", "path": "/there", "disks": '["disk-0.qcow2"]', "state": "Available",
+        "created": 3.0,
+    },
+    "events": {"subject": "j-1", "at": 1.75, "actor": "LTAI1", "what": "CREATE", "detail": "x"},
+}  # fmt: skip
 
 
-def migrate(engine: sa.Engine, revision: str) -> None:
+@pytest.fixture
+def empty(records: Path | str, postgresql: Cluster) -> Path | str:
+    """A database without any table, as `Database.open` takes it."""
+    return records / DATABASE_FILE if isinstance(records, Path) else postgresql.make(empty=True)
+
+
+def at_revision(where: Path | str, revision: str) -> None:
+    """Make the tables of a revision, with its rows."""
+    engine = sqlite.engine(where) if isinstance(where, Path) else postgresql.engine(where)
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(rehost.store.migrations.__file__).parent))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-def old_job(engine: sa.Engine, size: int | None) -> None:
-    """A row of the schema's second revision, with an empty value of each column's type."""
-    metadata = sa.MetaData()
-    metadata.reflect(engine, only=["jobs"])
-    table = metadata.tables["jobs"]
-    empty = {c.name: "" if isinstance(c.type, sa.String) else 0 for c in table.columns if not c.nullable}
-    words = {"status": "Ready", "business_status": "", "data_disks": "[]", "tags": "[]"}
-    disk = {"system_disk_size": size, "system_disk_parts": PARTS}
-    with engine.begin() as connection:
-        connection.execute(table.insert().values(**{**empty, "id": "j-1", **words, **disk}))
-
-
-@pytest.mark.parametrize("size", [None, 40])
-def test_a_job_of_the_second_schema_keeps_its_system_disk(tmp_path: Path, size: int | None) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_FILE}")
-    migrate(engine, "0002")
-    old_job(engine, size)
+        upgrade.upgrade(connection, revision)
+        there = sa.inspect(connection).get_table_names()
+        for name, row in ROWS.items():
+            if name in there:
+                table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+                values = {column: value for column, value in row.items() if column in table.c}
+                connection.execute(table.insert().values(values))
     engine.dispose()
-    with closing(Store.open(tmp_path, bytes(32))) as store:
-        job = store.jobs.get("j-1")
-    assert job.spec.system_disk == DiskSpec(0, size, (PartSpec("0_0", 5),))
+
+
+def differences(database: Database) -> list[object]:
+    with database.read() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def test_migrations_make_the_schema(store: Store) -> None:
+    assert differences(store.database) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_any_revision_becomes_one_of_today(
+    empty: Path | str, records: Path | str, revision: str
+) -> None:
+    at_revision(empty, revision)
+    database = Database.open(empty, lambda: 4.0)
+    assert differences(database) == []
+    store = Store.on(database, bytes(32))
+    job, (run,) = store.jobs.get("j-1"), store.runs.of_jobs(["j-1"])["j-1"]
+    assert (job.state, job.spec.name, job.spec.source_id) == (JobState.FINISHED, "job", "s-1")
+    assert job.spec.system_disk == DiskSpec(0, 40, (PartSpec("0_0", 1 << 30),))
+    assert job.spec.data_disks == (DiskSpec(1, 20),)
     assert not job.cut_over
+    assert store.tags.of(["j-1"]) == {"j-1": (Tag("k", "v"),)}
+    assert (run.id, run.generation) == ("r-1", 2)
+    server = store.servers.get("s-1")
+    assert (server.inventory.disks[0].size, server.job_id, server.created) == (8 << 30, "j-1", 1.25)
+    assert store.servers.assignment("s-1") == (4, None)
+    assert store.images.get("m-1").disks == ("disk-0.qcow2",)
+    assert [(code.id, code.used) for code in store.codes.all()] == [("at-1", 1)]
+    assert not store.nonces.use("LTAI1", "n", 2e9)
+    assert [event.what for event in store.events.of("j-1")] == ["CREATE"]
+    store.close()
+
+
+def test_after_a_migration_new_rows_come_after_the_old_ones(empty: Path | str) -> None:
+    at_revision(empty, REVISIONS[0])
+    store = Store.on(Database.open(empty), bytes(32))
+    store.events.add("j-1", "k", "LATER")
+    assert [event.what for event in store.events.of("j-1")] == ["CREATE", "LATER"]
+    store.close()
+
+
+_OPEN = """
+import pathlib, sys
+from rehost.store.database import Database
+Database.open(sys.argv[1] if "://" in sys.argv[1] else pathlib.Path(sys.argv[1])).close()
+"""
+
+
+@pytest.mark.parametrize("revision", ["", REVISIONS[0]])
+def test_many_processes_may_open_a_database_at_once(empty: Path | str, revision: str) -> None:
+    """One of them migrates it, the others wait."""
+    if revision:
+        at_revision(empty, revision)
+    command = [sys.executable, "-c", _OPEN, str(empty)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    database = Database.open(empty)
+    assert differences(database) == []
+    database.close()

@@ -21,6 +21,7 @@ from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
     ActivationCodeError,
     AgentIdentityError,
+    DatabaseUnavailableError,
     InvalidValueError,
     NotFoundError,
     RehostError,
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[RehostError], int], ...] = (
     (NotFoundError, 404),
     (InvalidValueError, 400),
     (RequestTimeoutError, 408),
+    (DatabaseUnavailableError, 503),
 )
 
 _log = structlog.get_logger()

@@ -7,6 +7,7 @@ from rehost.api import codes
 from rehost.api.codes import named
 from rehost.api.spec import Fault
 from rehost.core.errors import (
+    DatabaseUnavailableError,
     DataFolderFullError,
     InvalidValueError,
     NotFoundError,
@@ -49,7 +50,7 @@ def refused(error: RehostError) -> ApiError | None:
         return ApiError(status, code, _sentence(error.what), error.advice)
     if isinstance(error, RequestTimeoutError):
         return ApiError(408, code, _sentence(error.what), error.advice)
-    if isinstance(error, DataFolderFullError):
+    if isinstance(error, DataFolderFullError | DatabaseUnavailableError):
         return ApiError(503, "ServiceUnavailable", _sentence(error.what), error.advice)
     return None
 

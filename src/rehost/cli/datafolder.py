@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from rehost.block.durable import write_file
 from rehost.cli import secretskey
 from rehost.compute.local import LocalDriver
 from rehost.core.errors import DataFolderError
@@ -14,6 +15,7 @@ from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
 ENGINE_FILE = "dbos.db"
+URL_FILE = "database"  # the URL of the database, where it is not in the folder
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
 
@@ -24,8 +26,6 @@ def served(data: Path) -> Iterator[None]:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _FOLDERS:
             (data / name).mkdir(mode=0o700, exist_ok=True)
-        for name in (DATABASE_FILE, ENGINE_FILE):
-            os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(
@@ -46,6 +46,32 @@ def served(data: Path) -> Iterator[None]:
         yield
 
 
+def records(data: Path, database: str = "") -> Path | str:
+    """Where the folder's records are: in a database that is asked for, else where they were when it was
+    served last, else in the folder itself."""
+    kept = data / URL_FILE
+    if not database and kept.exists():
+        return kept.read_text().strip()
+    return database or data
+
+
+def engine_records(data: Path, records: Path | str) -> Path | str:
+    """Where the workflow engine's own records are: beside the others."""
+    return data / ENGINE_FILE if isinstance(records, Path) else records
+
+
+def prepare(data: Path, records: Path | str) -> None:
+    """What has to be there before the records are opened for the first time, for their owner only.
+
+    The folder knows its database from then on, so that no later start begins with an empty one by mistake.
+    """
+    if isinstance(records, str):
+        write_file(data / URL_FILE, records.encode(), 0o600)  # it may have a password
+        return
+    for name in (DATABASE_FILE, ENGINE_FILE):
+        os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
+
+
 def driver_on(data: Path) -> LocalDriver:
     """The images of a folder; DataFolderError if there can be none."""
     if not (data / "images").is_dir():
@@ -55,10 +81,10 @@ def driver_on(data: Path) -> LocalDriver:
 
 def open_store(data: Path) -> Store:
     """The records of a folder that was served before; commands use it beside a running `rehost serve`."""
-    keys = data / "keys"
-    if not secretskey.present(keys) or not (data / DATABASE_FILE).exists():
+    keys, where = data / "keys", records(data)
+    if not secretskey.present(keys) or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
         raise DataFolderError(
             f"{data} is no data folder of a control plane",
             "start it once: rehost serve --data, or correct --data",
         )
-    return Store.open(data, partial(secretskey.load, keys))
+    return Store.open(where, partial(secretskey.load, keys))

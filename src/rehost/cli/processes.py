@@ -25,6 +25,15 @@ def serve(
             help="A name or address that others reach this host by; repeat it for more.", show_default=False
         ),
     ] = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="REHOST_DATABASE",
+            help="postgresql://USER@HOST/DATABASE for the records; the data folder remembers it. A password"
+            " is best kept in ~/.pgpass.",
+            show_default="SQLite in the data folder",
+        ),
+    ] = "",
     helper_cache: Annotated[
         Path | None,
         typer.Option(help="Where the helper VM is kept.", show_default="cache/ in the data folder"),
@@ -42,7 +51,9 @@ def serve(
             note(f"an access key is in {serving.first_key_file}")
         note("next: rehost code create" + ("" if data == DATA else f" --data {data}"))
 
-    config = control_plane.ServeConfig(data, listen, receive_listen, tuple(address or ()), helper_cache)
+    config = control_plane.ServeConfig(
+        data, listen, receive_listen, tuple(address or ()), database=database, helper_cache=helper_cache
+    )
     with errors_shown(as_json):
         control_plane.serve(config, ready)
 

@@ -21,6 +21,7 @@ class ServeConfig:
     listen: str = DEFAULT_LISTEN
     receive_listen: str = RECEIVE_LISTEN
     addresses: Sequence[str] = ()  # names and addresses that others reach it by; the first one is announced
+    database: str = ""  # URL; empty: as at the last start, at first SQLite in the folder
     helper_cache: Path | None = None  # for what takes long to make; None: cache/ in the data folder
 
 

@@ -35,6 +35,7 @@ from rehost.flow.ports import Converter
 from rehost.flow.run import NAME, RunWorkflow
 from rehost.flow.steps import Steps
 from rehost.flow.upkeep import Upkeep
+from rehost.store import postgresql
 from rehost.store.store import Store
 
 _log = logging.getLogger(__name__)
@@ -54,9 +55,9 @@ def run(config: ServeConfig, ready: Ready, machinery: Machinery) -> None:
         keys = keyring.ensure(config.data / "keys", config.addresses)
         with ExitStack() as stack:
             listener = stack.enter_context(_listener(config.listen))
-            store = Store.open(config.data, keys.secrets_keys)
-            stack.callback(store.close)
-            engine = _serve(config, keys, store, listener, ready, machinery, stack)
+            records = datafolder.records(config.data, config.database)
+            store = _open(config, records, keys, stack)
+            engine = _serve(config, keys, store, records, listener, ready, machinery, stack)
         if engine.busy:
             # A step cannot be interrupted, and a process waits for its threads. Nothing is lost: what it had
             # not finished is done again at the next start, as after any other sudden end.
@@ -64,10 +65,22 @@ def run(config: ServeConfig, ready: Ready, machinery: Machinery) -> None:
             os._exit(0)
 
 
+def _open(config: ServeConfig, records: Path | str, keys: Keyring, stack: ExitStack) -> Store:
+    """The records, held by this process alone: until work is handed over between control planes, a second one
+    on the same database would take up the first one's runs."""
+    if isinstance(records, str):
+        stack.enter_context(postgresql.held(records))
+    datafolder.prepare(config.data, records)
+    store = Store.open(records, keys.secrets_keys)
+    stack.callback(store.close)
+    return store
+
+
 def _serve(
     config: ServeConfig,
     keys: Keyring,
     store: Store,
+    records: Path | str,
     listener: socket.socket,
     ready: Ready,
     machinery: Machinery,
@@ -80,7 +93,7 @@ def _serve(
     driver, converter = machinery(config)
     stopping = threading.Event()
     steps = Steps(store, driver, converter, door, stopping.is_set)
-    engine = DbosEngine(config.data / datafolder.ENGINE_FILE, {NAME: RunWorkflow(steps)})
+    engine = DbosEngine(datafolder.engine_records(config.data, records), {NAME: RunWorkflow(steps)})
     stack.callback(engine.close)
     stack.callback(stopping.set)
     upkeep = Upkeep(store, engine, driver, door)

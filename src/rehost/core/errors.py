@@ -266,3 +266,9 @@ class DataFolderFullError(DataFolderError):
     """The control plane cannot write its records; what was to be written is to be repeated."""
 
     code = "DataFolder.Full"
+
+
+class DatabaseUnavailableError(RehostError):
+    """The control plane's records cannot be read or written for now; what was asked is to be repeated."""
+
+    code = "ServiceUnavailable"

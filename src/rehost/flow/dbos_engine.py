@@ -1,4 +1,6 @@
-"""The engine port on DBOS with SQLite: one process, recovered at every start.
+"""The engine port on DBOS: one process, recovered at every start.
+
+Its tables are in a file of their own (SQLite), or in the schema "dbos" of the records' database (PostgreSQL).
 
 DBOS is a singleton of the process; so is this engine.
 """
@@ -29,16 +31,17 @@ _ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
 
 
 class DbosEngine:
-    def __init__(self, path: Path, workflows: Workflows, heavy: int = HEAVY) -> None:
-        """Open the engine's database and go on with every workflow that is not over."""
-        _turn_on_wal(path)
+    def __init__(self, where: Path | str, workflows: Workflows, heavy: int = HEAVY) -> None:
+        """Open the engine's database, a file or an URL, and go on with every workflow that is not over."""
+        if isinstance(where, Path):
+            _turn_on_wal(where)
         self._slots = asyncio.Semaphore(heavy)
         self._busy = _Busy()
         logging.getLogger("dbos").setLevel(logging.ERROR)
         DBOS(
             config={
                 "name": "rehost",
-                "system_database_url": f"sqlite:///{path}",
+                "system_database_url": f"sqlite:///{where}" if isinstance(where, Path) else where,
                 "application_version": VERSION,
                 "executor_id": EXECUTOR,
                 "log_level": "ERROR",

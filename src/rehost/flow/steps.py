@@ -14,6 +14,7 @@ from rehost.compute.driver import Driver
 from rehost.core import replication
 from rehost.core.agentapi import Assignment, Result
 from rehost.core.errors import (
+    DatabaseUnavailableError,
     DataFolderFullError,
     InvalidTransitionError,
     NotFoundError,
@@ -38,7 +39,8 @@ from rehost.store.transition import Job
 
 NEXT, WAIT, OVER = "next", "wait", "over"
 ACTOR = "rehost"
-NO_ROOM_PAUSE = 2.0  # seconds until a step whose records found no room is repeated
+PAUSE = 2.0  # seconds until a step whose records could not be written is repeated
+_NO_RECORDS = (DataFolderFullError, DatabaseUnavailableError)
 _ORDER = (JobState.PREPARING, JobState.SYNCING, JobState.PROCESSING, JobState.CLEANING)
 
 _log = logging.getLogger(__name__)
@@ -78,15 +80,15 @@ class Steps:
         return self._in(JobState.CLEANING, run_id, generation, self._clean)
 
     def _in(self, state: JobState, run_id: str, generation: int, work: Callable[[_Task], str]) -> str:
-        """Without room for records nobody could be told of a failure: the step waits for room."""
+        """Without records nobody could be told of a failure: the step waits for room, or for the database."""
         while True:
             try:
                 return self._once(state, run_id, generation, work)
-            except DataFolderFullError as error:
+            except _NO_RECORDS as error:
                 if self.stopping():
                     raise InterruptedByStopError from error
                 _log.error("run %s waits: %s", run_id, error)
-                time.sleep(NO_ROOM_PAUSE)
+                time.sleep(PAUSE)
 
     def _once(self, state: JobState, run_id: str, generation: int, work: Callable[[_Task], str]) -> str:
         task = self._task(run_id, generation)
@@ -96,7 +98,7 @@ class Steps:
             return NEXT if _ORDER.index(task.job.state) > _ORDER.index(state) else OVER
         try:
             return work(task)
-        except DataFolderFullError:
+        except _NO_RECORDS:
             raise
         except InvalidTransitionError as error:
             # Another execution of this step was quicker: what it made of the job counts.

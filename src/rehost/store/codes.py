@@ -94,7 +94,7 @@ class ActivationCodes:
 
 def redeem(connection: sa.Connection, code: str, now: float) -> str:
     """Use one registration of a code in the caller's transaction; the account that it is of."""
-    query = sa.select(activation_codes).where(activation_codes.c.digest == _digest(code)).with_for_update()
+    query = sa.select(activation_codes).where(activation_codes.c.digest == _digest(code))
     row = connection.execute(query).first()
     if row is None:
         raise _refused("is not known here")

@@ -1,10 +1,9 @@
-"""The engine behind all records: SQLite in WAL mode for one process, PostgreSQL by its URL."""
+"""Transactions on all records: SQLite in WAL mode for one host, PostgreSQL by its URL for many."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rehost.core import ids
-from rehost.core.errors import DataFolderFullError
+from rehost.core.errors import DatabaseUnavailableError, InvalidValueError
+from rehost.store import postgresql, sqlite
+from rehost.store.access import Access, Backend
 from rehost.store.upgrade import upgrade
-
-BUSY_SECONDS = 30  # how long a writer waits for another one before SQLite gives up
-POOL = 20  # connections that stay open; reads and the one writer of the moment
 
 Clock = Callable[[], float]
 
@@ -24,76 +22,87 @@ Clock = Callable[[], float]
 class Database:
     """Transactions on one database; safe to use from many threads.
 
-    `read` sees one consistent state and holds no lock. `write` takes the write lock at its beginning: a
-    transaction that reads first and upgrades later would meet SQLITE_BUSY without any waiting.
+    `read` sees one consistent state and waits for nobody. `write` is alone: transactions that write take
+    turns, in all processes, so that what one has read stays true until it ends. `append` adds rows that
+    depend on no others; it takes no turn, and a power cut may lose the last ones.
+
+    All three raise DatabaseUnavailableError when the database cannot be reached or is too busy, and
+    DataFolderFullError when there is no room; then nothing has changed.
     """
 
     def __init__(self, engine: sa.Engine, clock: Clock = time.time) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(rehost_write=True)
+        self._backend: Backend = sqlite if engine.dialect.name == "sqlite" else postgresql
+        self._views = {access: self._backend.view(engine, access) for access in Access}
+        self._turn = self._backend.turn()
         self.now = clock
 
     @classmethod
     def open(cls, where: Path | str, clock: Clock = time.time) -> "Database":
-        """Open a file (SQLite) or an URL, brought to the newest schema."""
-        engine = _sqlite(where) if isinstance(where, Path) else sa.create_engine(where, pool_size=POOL)
-        upgrade(engine, where if isinstance(where, Path) else None)
-        return cls(engine, clock)
+        """Open a file (SQLite) or an URL (PostgreSQL), brought to the newest schema.
+
+        InvalidValueError for an URL of another database, DatabaseUnavailableError.
+        """
+        engine = sqlite.engine(where) if isinstance(where, Path) else postgresql.engine(where)
+        sa.event.listen(engine, "before_cursor_execute", _refuse_nul)
+        database = cls(engine, clock)
+        with database._transaction(Access.UPGRADE) as connection:
+            upgrade(connection)
+        return database
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
+        with self._errors_told(), self._views[Access.READ].begin() as connection:
             yield connection
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """One transaction: all of it is durable when the block ends, nothing when it raises.
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """All of it is durable when the block ends, nothing when it raises."""
+        return self._transaction(Access.WRITE)
 
-        DataFolderFullError when there is no room for it.
-        """
-        try:
-            with self._writer.begin() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
-                raise
-            raise DataFolderFullError(
-                "the control plane cannot write its records: the disk is full",
-                "make room on the file system that holds the data folder, then start rehost serve again",
-            ) from error
+    def append(self) -> AbstractContextManager[sa.Connection]:
+        """Others see all of it when the block ends, after a kill of every process too."""
+        return self._transaction(Access.APPEND)
 
     def close(self) -> None:
+        """What other threads are still at ends with its own connection."""
+        sa.event.listen(self._engine.pool, "checkin", _drop)
         self._engine.dispose()
 
     @property
     def engine(self) -> sa.Engine:
         return self._engine
 
+    @contextmanager
+    def _transaction(self, access: Access) -> Iterator[sa.Connection]:
+        with self._errors_told(), self._turn, self._views[access].begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.TimeoutError as error:
+            raise DatabaseUnavailableError("all connections to the database are busy", "try again") from error
+        except sa.exc.OperationalError as error:
+            told = self._backend.told(error)
+            if told is None:
+                raise
+            raise told from error
+
 
 def new_id(kind: ids.Kind) -> str:
     return ids.make(kind, os.urandom(ids.RANDOM_BYTES))
 
 
-def _sqlite(path: Path) -> sa.Engine:
-    engine = sa.create_engine(
-        f"sqlite:///{path}",
-        pool_size=POOL,
-        max_overflow=POOL,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-    )
-    sa.event.listen(engine, "connect", _prepare_connection)
-    sa.event.listen(engine, "begin", _begin)
-    return engine
+def _drop(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.invalidate()
 
 
-def _prepare_connection(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver would begin transactions by its own rules
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("rehost_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _refuse_nul(
+    _connection: sa.Connection, _cursor: Any, _statement: str, parameters: Any, _context: Any, many: bool
+) -> None:
+    """PostgreSQL keeps no NUL in texts; what one database refuses the other does not keep either."""
+    for row in parameters if many else (parameters,):
+        for value in row.values() if isinstance(row, dict) else row:
+            if isinstance(value, str) and "\0" in value:
+                raise InvalidValueError(f"the text {value[:40]!a} has a NUL character", "leave it out")

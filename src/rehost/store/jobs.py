@@ -115,7 +115,7 @@ class Jobs:
         """Newest first."""
         having = tagged(jobs.c.id, account, Taggable.JOB, want.tags)
         query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want), *having)
-        query = query.order_by(jobs.c.created.desc(), jobs.c.id)
+        query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
 
@@ -243,7 +243,9 @@ def _conditions(want: JobFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = [
         column.in_(values) for column, values in lists.items() if values
     ]
-    conditions += [column == text for column, text in texts.items() if text]
+    for column, text in texts.items():
+        if text:  # said to be not empty too: the databases see then that an index of what is given is enough
+            conditions += [column == text, column != ""]
     if want.job_type is not None:
         conditions.append(jobs.c.job_type == want.job_type)
     return conditions

@@ -31,6 +31,7 @@ def fetch(
     connection: sa.Connection, query: sa.Select[Any], page: Page, make: Callable[[Any], T]
 ) -> Listing[T]:
     """The page of an ordered query; the count and the page are of the same state of the database."""
-    total = connection.execute(sa.select(sa.func.count()).select_from(query.order_by(None).subquery()))
+    count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+    total = connection.execute(count).scalar_one()
     rows = connection.execute(query.limit(page.size).offset(page.offset))
-    return Listing(tuple(map(make, rows)), total.scalar_one())
+    return Listing(tuple(map(make, rows)), total)

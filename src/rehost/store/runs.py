@@ -183,14 +183,14 @@ def _current(
     connection: sa.Connection, source_id: str, run_id: str, generation: int
 ) -> transition.Job | None:
     """The job whose present run, of this generation, is of this source."""
-    query = sa.select(jobs).join(runs, runs.c.id == jobs.c.current_run).with_for_update()
+    query = sa.select(jobs).join(runs, runs.c.id == jobs.c.current_run)
     query = query.where(jobs.c.source_id == source_id, runs.c.id == run_id, runs.c.generation == generation)
     row = connection.execute(query).first()
     return None if row is None else transition.record(row)
 
 
 def _read(connection: sa.Connection, run_id: str) -> Run | None:
-    row = connection.execute(sa.select(runs).where(runs.c.id == run_id).with_for_update()).first()
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
     return None if row is None else _record(row)
 
 

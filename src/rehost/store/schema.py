@@ -1,4 +1,10 @@
-"""The tables. Times are Unix seconds, sizes bytes; JSON columns carry the type of what is in them."""
+"""The tables. Times are Unix seconds, sizes bytes; JSON columns carry the type of what is in them.
+
+Each listing has an index that ends in (created, id), the order of its pages: a page is read off it, and its
+total is counted in it, without a look at the rows.
+"""
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
@@ -9,6 +15,16 @@ from rehost.store.columns import Json
 from rehost.store.jobspec import DiskSpec
 
 metadata = sa.MetaData()
+
+# What only ever grows: PostgreSQL's Integer ends at 2^31, SQLite's numbers its rows in an Integer only.
+Growing = sa.BigInteger().with_variant(Integer, "sqlite")
+
+
+def _given(column: str) -> dict[str, Any]:
+    """An index of the rows that have a text there."""
+    where = sa.text(f"{column} <> ''")
+    return {"sqlite_where": where, "postgresql_where": where}
+
 
 accounts = Table(
     "accounts",
@@ -65,7 +81,7 @@ access_keys = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Growing, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False, index=True),
     Column("request_id", String, nullable=False, unique=True),
     Column("account", String, nullable=False, index=True),
@@ -94,8 +110,8 @@ activation_codes = Table(
     Column("digest", String, nullable=False, unique=True),  # SHA-256 of the code, hex
     Column("name", String, nullable=False),
     Column("description", String, nullable=False),
-    Column("count", Integer, nullable=False),  # registrations it is good for
-    Column("used", Integer, nullable=False),
+    Column("count", Growing, nullable=False),  # registrations it is good for
+    Column("used", Growing, nullable=False),
     Column("expires", Float, nullable=False),
     Column("status", String, nullable=False),
     Column("created", Float, nullable=False),
@@ -118,11 +134,16 @@ source_servers = Table(
     Column("error_code", String, nullable=False),
     Column("error_msg", Text, nullable=False),
     Column("assignment", Json(Assignment)),
-    Column("assignment_version", Integer, nullable=False),
+    Column("assignment_version", Growing, nullable=False),
     Column("created", Float, nullable=False),
     Column("workgroup_id", String, nullable=False, server_default="", index=True),  # empty: in none
     Column("resource_group_id", String, nullable=False, server_default=""),
-)
+    Index("source_servers_newest", "account", "created", "id"),
+    Index("source_servers_name", "account", "name", "created", "id"),
+    Index("source_servers_version", "id", "assignment_version"),  # what long polls look for, without the rows
+    Index("source_servers_deleting", "id", sqlite_where=sa.text("deleting = 1"),
+          postgresql_where=sa.text("deleting")),
+)  # fmt: skip
 
 workgroups = Table(
     "workgroups",
@@ -197,9 +218,15 @@ jobs = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
-    Index("jobs_name", "account", "name", unique=True, sqlite_where=sa.text("name <> ''"),
-          postgresql_where=sa.text("name <> ''")),
-)  # fmt: skip
+    Index("jobs_name", "account", "name", unique=True, **_given("name")),
+    Index("jobs_newest", "account", "created", "id"),
+    Index("jobs_region", "account", "region", "created", "id"),
+    Index("jobs_status", "account", "status", "created", "id"),
+    Index("jobs_group", "account", "resource_group_id", "created", "id", **_given("resource_group_id")),
+    Index("jobs_instance", "account", "instance_id", "created", "id", **_given("instance_id")),
+    Index("jobs_state", "status", "business_status"),
+    Index("jobs_due", "status", "scheduled_start"),
+)
 
 client_tokens = Table(
     "client_tokens",
@@ -250,7 +277,7 @@ images = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Growing, primary_key=True, autoincrement=True),
     Column("subject", String, nullable=False, index=True),
     Column("at", Float, nullable=False),
     Column("actor", String, nullable=False),

@@ -119,7 +119,7 @@ class SourceServers:
         """Newest first."""
         now = self._database.now()
         query = _select(now).where(_table.account == account, *_conditions(want, now))
-        query = query.order_by(_table.created.desc(), _table.id)
+        query = query.order_by(_table.created.desc(), _table.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, _record)
 
@@ -173,7 +173,7 @@ class SourceServers:
     def readdress(self, server_id: str, run: str, host: str, port: int) -> None:
         """Tell the agent that carries a run out where the data plane is now, if it is not where it was."""
         with self._database.write() as connection:
-            query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+            query = sa.select(_table.assignment).where(_table.id == server_id)
             old = connection.execute(query).scalar_one_or_none()
             if old is None or old.run != run or (old.receiver_host, old.receiver_port) == (host, port):
                 return
@@ -204,7 +204,7 @@ def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
 
 def take_back(connection: sa.Connection, server_id: str, run: str) -> None:
     """`SourceServers.withdraw` inside the caller's transaction."""
-    query = sa.select(_table.assignment).where(_table.id == server_id).with_for_update()
+    query = sa.select(_table.assignment).where(_table.id == server_id)
     assignment = connection.execute(query).scalar_one_or_none()
     if assignment is not None and assignment.run == run:
         version = _table.assignment_version + 1

@@ -48,7 +48,12 @@ class Store:
 
         `secrets_key`: what seals secrets, or where to look it up, see `SecretBox`.
         """
-        database = Database.open(where / DATABASE_FILE if isinstance(where, Path) else where, clock)
+        return cls.on(
+            Database.open(where / DATABASE_FILE if isinstance(where, Path) else where, clock), secrets_key
+        )
+
+    @classmethod
+    def on(cls, database: Database, secrets_key: bytes | LoadKeys) -> "Store":
         load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
         return cls(
             database,

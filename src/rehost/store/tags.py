@@ -154,6 +154,6 @@ def _check(connection: sa.Connection, account: str, kind: Taggable, resources: S
     """Locks the rows where there are row locks: two callers must not both count the tags that were there."""
     table = _TABLES[kind]
     query = sa.select(table.c.id).where(table.c.id.in_(resources), table.c.account == account)
-    there = set(connection.execute(query.order_by(table.c.id).with_for_update()).scalars())
+    there = set(connection.execute(query.order_by(table.c.id)).scalars())
     if missing := [resource for resource in resources if resource not in there]:
         raise TaggedResourceError(f"there is no {kind} {', '.join(missing)}", "list what is there")

@@ -34,8 +34,8 @@ class Job:
 
 
 def read(connection: sa.Connection, job_id: str) -> Job:
-    """A job inside the caller's transaction, locked there; NotFoundError when there is none."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
+    """A job inside the caller's transaction; NotFoundError when there is none."""
+    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
     if row is None:
         raise NotFoundError(f"there is no replication job {job_id}", "list them with: rehost job list")
     return record(row)
