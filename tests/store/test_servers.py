@@ -1,10 +1,17 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from rehost.core.agentapi import Assignment, AssignmentVolume, Heartbeat
-from rehost.core.errors import AgentIdentityError, NotFoundError
-from rehost.core.job import Event
+from rehost.core.errors import (
+    AgentIdentityError,
+    NotFoundError,
+    RelatedJobError,
+    RunningJobError,
+    SourceServerStateError,
+)
+from rehost.core.job import Event, JobState
 from rehost.core.server import ServerState
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Page
@@ -108,7 +115,7 @@ def test_only_the_assignment_of_the_run_is_withdrawn(store: Store, register) -> 
 
 def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
     server = register()
-    store.servers.mark_deleting(server.id)
+    assert store.servers.delete(server.id, False, "k") == ()
     assert store.servers.get(server.id).state is ServerState.DELETING
     store.servers.remove(server.id)
     store.servers.remove(server.id)
@@ -116,3 +123,41 @@ def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
         store.servers.get(server.id)
     with pytest.raises(AgentIdentityError):
         store.servers.authenticate(server.id, "a" * 64)
+
+
+def test_a_server_and_its_jobs_go_to_deleting_together(store: Store, register) -> None:
+    """Cut off in between, the server would be Deleting for ever, with a job that nobody deletes."""
+    server = register().id
+    first = store.jobs.create("one", JobSpec(server), None, "k").id
+    for event in (Event.START, Event.PREPARED, Event.SYNCED, Event.PROCESSED, Event.CLEANED):
+        store.jobs.apply(first, event, "k")
+    second = store.jobs.create("one", JobSpec(server), None, "k").id
+    with pytest.raises(RelatedJobError, match=second):
+        store.servers.delete(server, False, "k")
+    with store.database.write() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER cut BEFORE UPDATE ON jobs WHEN new.id = '{second}' AND new.status = 'Deleting'"
+            " BEGIN SELECT RAISE(ABORT, 'cut off'); END"
+        )
+    with pytest.raises(IntegrityError, match="cut off"):
+        store.servers.delete(server, True, "k")
+    with store.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER cut")
+    assert store.servers.get(server).state is ServerState.AVAILABLE
+    assert store.jobs.get(first).state is JobState.FINISHED
+    assert [job.id for job in store.servers.delete(server, True, "k")] == [first, second]
+    assert {store.jobs.get(job).state for job in (first, second)} == {JobState.DELETING}
+    with pytest.raises(SourceServerStateError):
+        store.servers.delete(server, True, "k")
+    with pytest.raises(SourceServerStateError):
+        store.servers.modify(server, "k", name="other")
+
+
+def test_a_server_whose_job_runs_is_not_deleted(store: Store, register) -> None:
+    server = register().id
+    job = store.jobs.create("one", JobSpec(server), None, "k").id
+    store.jobs.apply(job, Event.START, "k")
+    for force in (False, True):
+        with pytest.raises(RunningJobError, match=job):
+            store.servers.delete(server, force, "k")
+    assert store.servers.get(server).state is ServerState.IN_USE

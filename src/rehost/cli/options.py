@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rehost.api.actions import ACTIONS
+from rehost.api.spec import Number
 from rehost.cli import datafolder
 
 ProfileFile = Annotated[
@@ -20,3 +22,11 @@ ProfileFile = Annotated[
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
 Data = Annotated[Path, typer.Option("--data", help="The control plane's data folder, on this host.")]
 DATA = datafolder.DEFAULT
+
+
+def limits(action: str, parameter: str) -> dict[str, Any]:
+    """`min` and `max` of an option that becomes a number in the API, from its description there."""
+    found = next(known for known in ACTIONS[action].parameters if known.name == parameter)
+    if not isinstance(found, Number):
+        raise TypeError(f"{parameter} of {action} is not a number")
+    return {"min": found.least, "max": found.most}

@@ -15,6 +15,7 @@ from rehost.store.runs import Runs
 from rehost.store.secretbox import SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
+from rehost.store.workgroups import Workgroups
 
 DATABASE_FILE = "rehost.db"
 
@@ -31,6 +32,7 @@ class Store:
     images: Images
     events: Events
     tags: Tags
+    workgroups: Workgroups
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes, clock: Clock = time.time) -> "Store":
@@ -47,6 +49,7 @@ class Store:
             Images(database),
             Events(database),
             Tags(database),
+            Workgroups(database),
         )
 
     def close(self) -> None:

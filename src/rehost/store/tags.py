@@ -129,7 +129,8 @@ def put(connection: sa.Connection, account: str, kind: Taggable, resource: str, 
     there = connection.execute(count).scalar_one()
     if there + len(new) > MOST_TAGS:
         raise TooManyTagsError(
-            f"{resource} would have {there + len(new)} tags", f"a resource has at most {MOST_TAGS} tags"
+            f"the resource {resource} would have {there + len(new)} tags",
+            f"a resource has at most {MOST_TAGS} tags",
         )
     if new:
         rows = [

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehost.api import errors
-from rehost.api.spec import TAG_KEY, TAG_VALUE, Field, Kind, Structs, Text, Wrapped
+from rehost.api.spec import (
+    RESOURCE_TAG_KEY,
+    RESOURCE_TAG_VALUE,
+    TAG_KEY,
+    TAG_VALUE,
+    Field,
+    Kind,
+    Structs,
+    Text,
+    Wrapped,
+)
 from rehost.api.values import Values
 from rehost.store.tags import MOST_TAGS, Tag
 
@@ -13,6 +23,14 @@ GIVEN = Structs(
     members=(
         Text("Key", "The tag's key.", form=TAG_KEY, required=True),
         Text("Value", "The tag's value.", form=TAG_VALUE),
+    ),
+    most=MOST_TAGS,
+)  # fmt: skip
+GIVEN_TO_RESOURCES = Structs(
+    "Tag", "Tags to give; a key that a resource has gets the new value.",
+    members=(
+        Text("Key", "The tag's key.", form=RESOURCE_TAG_KEY, required=True),
+        Text("Value", "The tag's value.", form=RESOURCE_TAG_VALUE),
     ),
     most=MOST_TAGS,
 )  # fmt: skip
