@@ -98,8 +98,8 @@ class World:
     secrets: dict[str, str] = field(default_factory=dict)  # source id -> the agent's secret
 
     @classmethod
-    def make(cls, folder: Path) -> "World":
-        clock = Clock()
+    def make(cls, folder: Path, clock: Clock | None = None) -> "World":
+        clock = clock or Clock()
         store = Store.open(folder, bytes(32), clock)
         workflows = Workflows()
         agent = folder / "rehost-agent"

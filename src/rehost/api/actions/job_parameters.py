@@ -96,11 +96,13 @@ DESCRIBE = (
 
 
 def _network(values: Values) -> None:
+    """NetMode=2 needs VSwitchId."""
     if values.number("NetMode") == 2 and not values.text("VSwitchId"):
         raise errors.missing("VSwitchId", "NetMode=2, the private network, needs it.")
 
 
 def _periodic(values: Values) -> None:
+    """RunOnce=false needs Frequency and MaxNumberOfImageToKeep."""
     if values.truth("RunOnce"):
         return
     for name in ("Frequency", "MaxNumberOfImageToKeep"):
@@ -109,6 +111,7 @@ def _periodic(values: Values) -> None:
 
 
 def _target(values: Values) -> None:
+    """TargetType=Instance needs InstanceId; only Image is built yet."""
     target = values.text("TargetType")
     if target == "Instance" and not values.text("InstanceId"):
         raise errors.missing("InstanceId", "TargetType=Instance needs it.")
@@ -117,11 +120,13 @@ def _target(values: Values) -> None:
 
 
 def _job_type(values: Values) -> None:
+    """Only JobType=0 is built."""
     if values.number("JobType"):
         raise errors.not_yet("JobType", values.number("JobType"), "it migrates servers", "Use JobType=0.")
 
 
 def _replication(values: Values) -> None:
+    """ReplicationParameters is a JSON object of the keys that docs/cli.md explains."""
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
@@ -129,6 +134,7 @@ def _replication(values: Values) -> None:
 
 
 def _parts(values: Values) -> None:
+    """Device and SizeBytes of a partition go together; Block is true."""
     disks = values.structs("DataDisk")
     for part in [
         *values.structs("SystemDiskPart"),

@@ -59,7 +59,7 @@ def reply(found: tuple[Tag, ...]) -> list[Mapping[str, Any]]:
 
 
 def distinct_keys(values: Values) -> None:
-    """Rule: a key is given once."""
+    """Each Tag.N.Key is given once."""
     keys = [tag.text("Key") for tag in values.structs("Tag")]
     for key in keys:
         if keys.count(key) > 1:
@@ -67,7 +67,7 @@ def distinct_keys(values: Values) -> None:
 
 
 def no_value_alone(values: Values) -> None:
-    """Rule: what is looked for has a key."""
+    """Tag.N.Value needs Tag.N.Key."""
     for tag in values.structs("Tag"):
         if tag.text("Value") and not tag.text("Key"):
             name = tag.full("Value")
