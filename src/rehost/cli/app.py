@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import code, image, job, key, source
+from rehost.cli import code, image, job, key, source, tag, workgroup
+from rehost.cli.api import SETTINGS, api
 from rehost.cli.processes import receive, serve
 from rehost.cli.verify import verify
 
@@ -60,7 +61,10 @@ app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
 app.add_typer(image.app, name="image")
+app.add_typer(workgroup.app, name="workgroup")
+app.add_typer(tag.app, name="tag")
 app.add_typer(key.app, name="key")
+app.command(add_help_option=False, context_settings=SETTINGS)(api)
 app.command(hidden=True)(receive)
 
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +21,32 @@ ProfileFile = Annotated[
     ),
 ]
 ImageId = Annotated[str, typer.Argument(metavar="IMAGE", help="An image's id, m-….")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="KEY[=VALUE]",
+        help="A tag, repeatable; to find by, a key alone is any value.",
+        show_default=False,
+    ),
+]
 Data = Annotated[Path, typer.Option("--data", help="The control plane's data folder, on this host.")]
 DATA = datafolder.DEFAULT
+
+
+def tag_parameters(tags: list[str] | None) -> dict[str, str]:
+    """Tags of the command line as the API's parameters."""
+    parameters: dict[str, str] = {}
+    for number, tag in enumerate(tags or (), 1):
+        key, _, value = tag.partition("=")
+        parameters |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
+    return parameters
+
+
+def tags_text(reply: Mapping[str, Any]) -> str:
+    """The tags in a resource's description, as one types them."""
+    pairs = ((tag["Key"], tag["Value"]) for tag in reply["Tags"]["Tag"])
+    return ", ".join(f"{key}={value}" if value else key for key, value in pairs)
 
 
 def limits(action: str, parameter: str) -> dict[str, Any]:
