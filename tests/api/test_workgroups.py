@@ -81,6 +81,9 @@ def test_source_servers_enter_and_leave(world: World) -> None:
     assert members(group) == {one, two}
     status, reply = call(world, "DeleteWorkgroup", WorkgroupId=group)
     assert (status, reply["Code"]) == (400, "SourceServer.Related")
+    job_of(world, one)
+    (job,) = call(world, "DescribeReplicationJobs")[1]["ReplicationJobs"]["ReplicationJob"]
+    assert job["WorkgroupId"] == group
     call(world, "DisassociateSourceServers", WorkgroupId=group, **sources(one, two))
     assert members(group) == set()
     assert call(world, "DeleteWorkgroup", WorkgroupId=group)[0] == 200

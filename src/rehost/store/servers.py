@@ -207,6 +207,12 @@ class SourceServers:
         with self._database.read() as connection:
             return {row.id: row.assignment_version for row in connection.execute(query)}
 
+    def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
+        """The workgroup of each of those that are there; empty: in none."""
+        query = sa.select(_table.id, _table.workgroup_id).where(_table.id.in_(server_ids))
+        with self._database.read() as connection:
+            return {row.id: row.workgroup_id for row in connection.execute(query)}
+
     def assign(self, server_id: str, assignment: Assignment) -> None:
         self._update(server_id, assignment=assignment, assignment_version=_table.assignment_version + 1)
 
