@@ -62,6 +62,7 @@ class Tags:
         TaggedResourceError or TooManyTagsError; then nothing has changed.
         """
         with self._database.write() as connection:
+            _lock(connection, kind, resources)
             _check(connection, account, kind, resources)
             for resource in resources:
                 put(connection, account, kind, resource, new)
@@ -152,9 +153,15 @@ def forget(connection: sa.Connection, resource: str) -> None:
 
 
 def _check(connection: sa.Connection, account: str, kind: Taggable, resources: Sequence[str]) -> None:
-    """Locks the rows where there are row locks: two callers must not both count the tags that were there."""
     table = _TABLES[kind]
     query = sa.select(table.c.id).where(table.c.id.in_(resources), table.c.account == account)
-    there = set(connection.execute(query.order_by(table.c.id).with_for_update()).scalars())
+    there = set(connection.execute(query).scalars())
     if missing := [resource for resource in resources if resource not in there]:
         raise TaggedResourceError(f"there is no {kind} {', '.join(missing)}", "list what is there")
+
+
+def _lock(connection: sa.Connection, kind: Taggable, resources: Sequence[str]) -> None:
+    """Where there are row locks: two callers must not both count the tags that were there."""
+    table = _TABLES[kind]
+    query = sa.select(table.c.id).where(table.c.id.in_(resources)).order_by(table.c.id)
+    connection.execute(query.with_for_update())
