@@ -142,12 +142,13 @@ def _cut_off_at(store: Store, statement: str) -> Iterator[None]:
         sa.event.remove(store.database.engine, "before_cursor_execute", cut)
 
 
-def test_a_server_and_its_jobs_go_to_deleting_together(store: Store, register) -> None:
+def test_a_server_and_its_jobs_go_to_deleting_together(store: Store, clock, register) -> None:
     """Cut off in between, the server would be Deleting for ever, with a job that nobody deletes."""
     server = register().id
     first = store.jobs.create("one", JobSpec(server), None, "k").id
     for event in (Event.START, Event.PREPARED, Event.SYNCED, Event.PROCESSED, Event.CLEANED):
         store.jobs.apply(first, event, "k")
+    clock.time += 1
     second = store.jobs.create("one", JobSpec(server), None, "k").id
     with pytest.raises(RelatedJobError, match=second):
         store.servers.delete(server, False, "k")

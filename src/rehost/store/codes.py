@@ -91,7 +91,7 @@ class ActivationCodes:
             _table.account == account, *_conditions(want, now)
         )
         with self._database.read() as connection:
-            return fetch(connection, query.order_by(_table.created.desc(), _table.id), page, _record)
+            return fetch(connection, query.order_by(_table.created.desc(), _table.id.desc()), page, _record)
 
     def disable(self, account: str, code_id: str) -> None:
         """Nobody registers with it any more; who has registered stays. NotFoundError when there is none."""

@@ -268,7 +268,7 @@ def _select(account: str, want: WorkgroupFilter) -> sa.Select[Any]:
         sa.select(_table.id, _table.name, _table.description, _table.created, status.label("status"))
         .select_from(workgroups.outerjoin(counts, count.workgroup_id == _table.id))
         .where(_table.account == account, *conditions)
-        .order_by(_table.created.desc(), _table.id)
+        .order_by(_table.created.desc(), _table.id.desc())
     )
 
 
