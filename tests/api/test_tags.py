@@ -1,11 +1,16 @@
 """TagResources, ListTagResources, UntagResources: each rule of the reference, and the filters by tag."""
 
+import base64
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from rehost.api.actions import tags
 from rehost.api.actions.tags import ROWS
-from rehost.store.tags import Tag, Taggable
+from rehost.api.errors import ApiError
+from rehost.store.tags import Tag, TagFilter, Taggable, TagRow
 from tests.api.signed import call
 from tests.api.world import ACCOUNT, World
 
@@ -16,10 +21,10 @@ def ids(*resources: str) -> dict[str, str]:
     return {f"ResourceId__{number}": resource for number, resource in enumerate(resources, 1)}
 
 
-def pairs(**tags: str) -> dict[str, str]:
+def pairs(**named: str) -> dict[str, str]:
     return {
         name: text
-        for number, (key, value) in enumerate(tags.items(), 1)
+        for number, (key, value) in enumerate(named.items(), 1)
         for name, text in ((f"Tag__{number}__Key", key), (f"Tag__{number}__Value", value))
     }
 
@@ -123,6 +128,27 @@ def test_pages_hold_while_rows_come_and_go(world: World) -> None:
 @pytest.mark.parametrize("token", ["x", "AAAA", "é", "bnVsbA", "W10", "a" * 3000])
 def test_a_token_that_is_no_token(world: World, token: str) -> None:
     assert refused(world, "ListTagResources", **SERVER, NextToken=token)["Code"] == "InvalidNextToken"
+
+
+@given(
+    st.text(max_size=40) | st.binary(max_size=40).map(lambda data: base64.urlsafe_b64encode(data).decode())
+)
+@example(base64.urlsafe_b64encode(b'["a","b",3]').decode())
+def test_any_text_as_a_token(token: str) -> None:
+    """It is refused, or it is where some page begins: nothing else."""
+    want = TagFilter(Taggable.SOURCE)
+    try:
+        place = tags._place(want, token)
+    except ApiError as error:
+        assert error.reported_code == "InvalidNextToken"
+    else:
+        assert place == ("", "") or tags._token(want, TagRow(*place, "")) == token
+
+
+@given(st.text(), st.text(), st.lists(st.text(), max_size=3))
+def test_a_token_leads_back_to_its_place(resource: str, key: str, ids: list[str]) -> None:
+    want = TagFilter(Taggable.JOB, ids)
+    assert tags._place(want, tags._token(want, TagRow(resource, key, "v"))) == (resource, key)
 
 
 def test_a_token_belongs_to_its_listing(world: World) -> None:
