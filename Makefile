@@ -1,11 +1,12 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test lint bench lab lock
+.PHONY: help setup demo test lint docs bench lab lock
 
 help:
 	@echo "make demo   move a running server into an image that boots, and show that it worked"
 	@echo "make test   set up what the tests need and run them"
 	@echo "make lint   formatting, style, types and layers"
+	@echo "make docs   write docs/api/ anew, from the table of actions"
 	@echo "make bench  compare rehost with others at copying disks; as root, about a quarter of an hour"
 	@echo "make lab    the long repetitions that make test leaves out"
 	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"
@@ -24,6 +25,9 @@ lint: setup
 	.venv/bin/ruff format --check src tests demo bench
 	.venv/bin/mypy src demo bench
 	.venv/bin/lint-imports
+
+docs: setup
+	$(PYTHON) -m tests.api.story
 
 bench: setup
 	@scripts/setup-bench

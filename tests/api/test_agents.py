@@ -88,7 +88,7 @@ def test_registration_is_repeatable_and_uses_one_activation(world: World, port: 
 def test_expired_disabled_and_unknown_codes(world: World, port: int) -> None:
     agent = Agent(world, port)
     record, code = world.store.codes.create(ACCOUNT, "c")
-    world.store.codes.disable(record.id)
+    world.store.codes.disable(ACCOUNT, record.id)
     assert (
         "disabled" in agent.ask("POST", "/v1/register", Register(code, "ab" * 32, INVENTORY, "0"))[1]["what"]
     )

@@ -85,6 +85,27 @@ JOBS = {
     "PageSize": 10,
     "PageNumber": 1,
 }
+TAG_RESOURCES = {
+    "TagResources": {
+        "TagResource": [
+            {
+                "ResourceType": "ALIYUN::SMC::SOURCESERVER",
+                "TagValue": "TestValue",
+                "ResourceId": "s-bp1e2fsl57knvuug****",
+                "TagKey": "TestKey",
+            },
+            {
+                "ResourceType": "ALIYUN::SMC::SOURCESERVER",
+                "TagValue": "TestValue",
+                "ResourceId": "s-bp133rsym9xiek5k****",
+                "TagKey": "TestKey",
+            },
+        ]
+    },
+    "NextToken": "",
+    "RequestId": "17743161-66F3-4E7F-B8AE-845FB28B928F",
+}
+ONLY_REQUEST_ID = {"RequestId": "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E"}
 # A driver without transition instances has no id of one, and the reference allows absent fields.
 ABSENT = {"TransitionInstanceId"}
 
@@ -120,6 +141,33 @@ def test_the_references_examples(running: World, action: str, example: dict[str,
     assert differences(example, call(running, action)[1]) == []
 
 
+def test_the_references_examples_of_tags(world: World) -> None:
+    sources = [world.source(name=name).id for name in ("a", "b")]
+    named = {f"ResourceId__{number}": source for number, source in enumerate(sources, 1)}
+    of = {"ResourceType": "sourceserver"}
+    tag = {"Tag__1__Key": "TestKey", "Tag__1__Value": "TestValue"}
+    assert call(world, "TagResources", **named, **of, **tag)[1].keys() == ONLY_REQUEST_ID.keys()
+    reply = call(world, "ListTagResources", **of)[1]
+    assert differences(TAG_RESOURCES, reply) == []
+    listed = reply["TagResources"]["TagResource"]
+    assert {(row["ResourceType"], row["TagKey"], row["TagValue"]) for row in listed} == {
+        ("ALIYUN::SMC::SOURCESERVER", "TestKey", "TestValue")
+    }
+    assert {row["ResourceId"] for row in listed} == set(sources)
+    root = ElementTree.fromstring(ask(world, "xml", "ListTagResources", **of).body)
+    assert root.tag == "ListTagResourcesResponse"
+    assert root.findtext("TagResources/TagResource/TagKey") == "TestKey"
+    assert root.find("NextToken") is not None
+    assert call(world, "UntagResources", **named, **of, All="true")[1].keys() == ONLY_REQUEST_ID.keys()
+
+
+def test_the_references_examples_of_changing_a_source_server(world: World) -> None:
+    source = world.source().id
+    changed = call(world, "ModifySourceServerAttribute", SourceId=source, Name="testSourceServerName")[1]
+    deleted = call(world, "DeleteSourceServer", SourceId=source)[1]
+    assert changed.keys() == deleted.keys() == ONLY_REQUEST_ID.keys()
+
+
 def test_the_comparison_can_fail() -> None:
     assert differences({"A": {"B": [{"C": 1}]}}, {"A": [{"C": 1}]})
     assert differences({"A": [{"C": 1}]}, {"A": [{"C": 1.0}]})
@@ -147,7 +195,10 @@ def check_types(fields: Fields, value: dict[str, Any]) -> None:
             check_types(field.fields, value[field.name])
         else:
             for item in value[field.name][field.item]:
-                check_types(field.fields, item)
+                if field.fields:
+                    check_types(field.fields, item)
+                else:
+                    assert isinstance(item, str)
 
 
 @pytest.mark.parametrize("action", ["DescribeSourceServers", "DescribeReplicationJobs"])

@@ -1,7 +1,7 @@
 """Requests at the same time: what may happen once happens once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rehost.core.agentapi import Register
@@ -10,9 +10,10 @@ from tests.api.signed import call, send, sign_v1, v1_parameters
 from tests.api.world import ACCOUNT, INVENTORY, World
 
 AT_ONCE = 8
+Answer = tuple[int, dict[str, Any]]
 
 
-def at_once(act: Callable[[], tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+def at_once(act: Callable[[], Answer]) -> list[Answer]:
     barrier, results = threading.Barrier(AT_ONCE), []
 
     def one() -> None:
@@ -62,7 +63,7 @@ def test_one_activation(world: World) -> None:
     _, code = world.store.codes.create(ACCOUNT, "c", count=1)
     secrets = iter([f"{n:064x}" for n in range(AT_ONCE)])
 
-    def register() -> tuple[int, dict[str, Any]]:
+    def register() -> Answer:
         try:
             world.store.servers.register(Register(code, next(secrets), INVENTORY, "0"))
         except ActivationCodeError:
@@ -70,3 +71,44 @@ def test_one_activation(world: World) -> None:
         return 200, {}
 
     assert sorted(status for status, _ in at_once(register)) == [200] + [403] * (AT_ONCE - 1)
+
+
+def test_tags_of_a_resource_do_not_become_too_many(world: World) -> None:
+    source, numbers = world.source().id, iter(range(AT_ONCE))
+
+    def tag() -> Answer:
+        number = next(numbers)
+        keys = {f"Tag__{n}__Key": f"k{number}-{n}" for n in range(1, 8)}
+        return call(world, "TagResources", ResourceType="sourceserver", ResourceId__1=source, **keys)
+
+    replies = at_once(tag)
+    assert sorted(status for status, _ in replies) == [200] * 2 + [400] * (AT_ONCE - 2)
+    assert {reply.get("Code") for _, reply in replies} == {None, "NumberExceed.Tags"}
+    assert len(world.store.tags.of([source])[source]) == 14
+
+
+def test_a_workgroup_that_is_deleted_gets_nobody(world: World) -> None:
+    """Source servers enter while it is deleted: it is gone and empty, or there and full."""
+    for _ in range(3):
+        group = call(world, "CreateWorkgroup", Name="group")[1]["WorkgroupId"]
+        source, turns = world.source().id, iter(["DeleteWorkgroup", "AssociateSourceServers"] * AT_ONCE)
+
+        def act(group: str = group, source: str = source, turns: Iterator[str] = turns) -> Answer:
+            more = {"SourceId__1": source} if (action := next(turns)).startswith("Associate") else {}
+            return call(world, action, WorkgroupId=group, **more)
+
+        at_once(act)
+        there = call(world, "DescribeWorkgroups", WorkgroupId__1=group)[1]["TotalCount"]
+        assert (world.store.servers.get(source).workgroup_id == group) == bool(there)
+        if there:
+            call(world, "DisassociateSourceServers", WorkgroupId=group, SourceId__1=source)
+            call(world, "DeleteWorkgroup", WorkgroupId=group)
+
+
+def test_a_name_is_given_once(world: World) -> None:
+    sources = iter([world.source(name=f"s{number}").id for number in range(AT_ONCE)])
+    replies = at_once(
+        lambda: call(world, "ModifySourceServerAttribute", SourceId=next(sources), Name="the-only-one")
+    )
+    assert sorted(status for status, _ in replies) == [200] + [400] * (AT_ONCE - 1)
+    assert {reply.get("Code") for _, reply in replies} == {None, "SourceServerName.Duplicate"}

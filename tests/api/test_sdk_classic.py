@@ -16,12 +16,33 @@ with warnings.catch_warnings():
     from aliyunsdkcore.auth.composer import rpc_signature_composer
     from aliyunsdkcore.client import AcsClient
     from aliyunsdkcore.request import CommonRequest
+    from aliyunsdksmc.request.v20190601.AssociateSourceServersRequest import AssociateSourceServersRequest
+    from aliyunsdksmc.request.v20190601.CreateAccessTokenRequest import CreateAccessTokenRequest
+    from aliyunsdksmc.request.v20190601.CreateCrossZoneMigrationJobRequest import (
+        CreateCrossZoneMigrationJobRequest,
+    )
     from aliyunsdksmc.request.v20190601.CreateReplicationJobRequest import CreateReplicationJobRequest
+    from aliyunsdksmc.request.v20190601.CreateWorkgroupRequest import CreateWorkgroupRequest
+    from aliyunsdksmc.request.v20190601.DeleteAccessTokenRequest import DeleteAccessTokenRequest
     from aliyunsdksmc.request.v20190601.DeleteReplicationJobRequest import DeleteReplicationJobRequest
     from aliyunsdksmc.request.v20190601.DeleteSourceServerRequest import DeleteSourceServerRequest
+    from aliyunsdksmc.request.v20190601.DeleteWorkgroupRequest import DeleteWorkgroupRequest
     from aliyunsdksmc.request.v20190601.DescribeReplicationJobsRequest import DescribeReplicationJobsRequest
     from aliyunsdksmc.request.v20190601.DescribeSourceServersRequest import DescribeSourceServersRequest
+    from aliyunsdksmc.request.v20190601.DescribeWorkgroupsRequest import DescribeWorkgroupsRequest
+    from aliyunsdksmc.request.v20190601.DisableAccessTokenRequest import DisableAccessTokenRequest
+    from aliyunsdksmc.request.v20190601.DisassociateSourceServersRequest import (
+        DisassociateSourceServersRequest,
+    )
+    from aliyunsdksmc.request.v20190601.ListAccessTokensRequest import ListAccessTokensRequest
+    from aliyunsdksmc.request.v20190601.ListTagResourcesRequest import ListTagResourcesRequest
+    from aliyunsdksmc.request.v20190601.ModifySourceServerAttributeRequest import (
+        ModifySourceServerAttributeRequest,
+    )
+    from aliyunsdksmc.request.v20190601.ModifyWorkgroupAttributeRequest import ModifyWorkgroupAttributeRequest
     from aliyunsdksmc.request.v20190601.StartReplicationJobRequest import StartReplicationJobRequest
+    from aliyunsdksmc.request.v20190601.TagResourcesRequest import TagResourcesRequest
+    from aliyunsdksmc.request.v20190601.UntagResourcesRequest import UntagResourcesRequest
 
 from rehost.core.server import GIB
 from rehost.store.keys import KeyStatus
@@ -120,6 +141,58 @@ def test_deleting(classic: Classic, world: World) -> None:
     assert refused.get_error_code() == "ReplicationJob.Related"
     assert classic(asked(DeleteReplicationJobRequest, JobId=job)).keys() == {"RequestId"}
     assert classic(asked(DeleteSourceServerRequest, SourceId=source.id, Force=True)).keys() == {"RequestId"}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_changing_and_tagging(classic: Classic, world: World, method: str) -> None:
+    source = world.source().id
+    change = asked(ModifySourceServerAttributeRequest, SourceId=source, Name="web_迁移", Description="d")
+    assert classic(change, method).keys() == {"RequestId"}
+    of = {"ResourceType": "sourceserver", "ResourceIds": [source]}
+    tags = [{"Key": "a*b", "Value": "值"}, {"Key": "l", "Value": ""}]
+    assert classic(asked(TagResourcesRequest, Tags=tags, **of), method).keys() == {"RequestId"}
+    listed = classic(asked(ListTagResourcesRequest, Tags=tags[:1], ResourceType="sourceserver"), method)
+    assert [row["TagKey"] for row in listed["TagResources"]["TagResource"]] == ["a*b", "l"]
+    servers = classic(asked(DescribeSourceServersRequest, Tags=tags), method)["SourceServers"]["SourceServer"]
+    assert [(server["Name"], server["Tags"]["Tag"]) for server in servers] == [("web_迁移", tags)]
+    assert classic(asked(UntagResourcesRequest, TagKeys=["l"], **of), method).keys() == {"RequestId"}
+    assert classic(asked(UntagResourcesRequest, All=True, **of), method).keys() == {"RequestId"}
+    refused = classic.refusal(asked(TagResourcesRequest, ResourceIds=[source], Tags=tags))
+    assert refused.get_error_code() == "MissingParameter.ResourceType"
+
+
+def test_tokens(classic: Classic) -> None:
+    made = classic(asked(CreateAccessTokenRequest, Name="first", Count="5", TimeToLiveInDays="7"))
+    token = made["AccessTokenId"]
+    listed = classic(asked(ListAccessTokensRequest, AccessTokenIds=[token], Status="activated"))
+    assert [one["Count"] for one in listed["AccessTokens"]["AccessToken"]] == ["5"]
+    assert classic(asked(DisableAccessTokenRequest, AccessTokenId=token)).keys() == {"RequestId"}
+    assert classic(asked(DeleteAccessTokenRequest, AccessTokenId=token)).keys() == {"RequestId"}
+    refused = classic.refusal(asked(DisableAccessTokenRequest, AccessTokenId=token))
+    assert (refused.get_http_status(), refused.get_error_code()) == (404, "InvalidAccessTokenId.NotFound")
+
+
+def test_workgroups(classic: Classic, world: World) -> None:
+    source = world.source().id
+    tags = [{"Key": "k", "Value": "v"}]
+    group = classic(asked(CreateWorkgroupRequest, Name="group", Tags=tags, ClientToken="t"))["WorkgroupId"]
+    members = {"WorkgroupId": group, "SourceIds": [source]}
+    assert classic(asked(AssociateSourceServersRequest, **members)).keys() == {"RequestId"}
+    (shown,) = classic(asked(DescribeWorkgroupsRequest, WorkgroupIds=[group], Tags=tags))["Workgroups"][
+        "Workgroup"
+    ]
+    assert shown["Warnings"]["Warning"] == [{"SourceIds": {"SourceId": [source]}, "WarningType": "UnRelated"}]
+    refused = classic.refusal(asked(DeleteWorkgroupRequest, WorkgroupId=group))
+    assert refused.get_error_code() == "SourceServer.Related"
+    change = asked(ModifyWorkgroupAttributeRequest, WorkgroupId=group, Name="other", Description="d")
+    assert classic(change).keys() == {"RequestId"}
+    assert classic(asked(DisassociateSourceServersRequest, **members)).keys() == {"RequestId"}
+    assert classic(asked(DeleteWorkgroupRequest, WorkgroupId=group)).keys() == {"RequestId"}
+
+
+def test_migration_between_zones(classic: Classic) -> None:
+    refused = classic.refusal(asked(CreateCrossZoneMigrationJobRequest, InstanceId="i-1"))
+    assert refused.get_error_code() == "UnsupportedOperation.CrossZoneMigration"
 
 
 def test_refusals(classic: Classic, world: World) -> None:

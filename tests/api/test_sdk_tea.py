@@ -90,6 +90,86 @@ def test_a_migrations_life(tea: Tea, world: World) -> None:
     assert refused.code == "SourceServer.WithRunningReplicationJob"
 
 
+def test_changing_and_tagging(tea: Tea, world: World) -> None:
+    source = world.source().id
+    change = models.ModifySourceServerAttributeRequest(source_id=source, name="web_迁移", description="d")
+    assert tea("modify_source_server_attribute", change).request_id
+    tags = [
+        models.TagResourcesRequestTag(key="k *()!'/:", value="值"),
+        models.TagResourcesRequestTag(key="l"),
+    ]
+    of = {"resource_type": "sourceserver", "resource_id": [source]}
+    assert tea("tag_resources", models.TagResourcesRequest(tag=tags, **of)).request_id
+    wanted = [models.ListTagResourcesRequestTag(key="k *()!'/:", value="值")]
+    listed = tea(
+        "list_tag_resources", models.ListTagResourcesRequest(resource_type="sourceserver", tag=wanted)
+    )
+    assert [
+        (row.resource_id, row.resource_type, row.tag_key, row.tag_value)
+        for row in (listed.tag_resources.tag_resource)
+    ] == [
+        (source, "ALIYUN::SMC::SOURCESERVER", "k *()!'/:", "值"),
+        (source, "ALIYUN::SMC::SOURCESERVER", "l", ""),
+    ]
+    assert listed.next_token == ""
+    having = [models.DescribeSourceServersRequestTag(key="l")]
+    servers = tea(
+        "describe_source_servers", models.DescribeSourceServersRequest(tag=having, related_job_type=[])
+    ).source_servers.source_server
+    assert (servers[0].name, servers[0].description) == ("web_迁移", "d")
+    assert [tag.key for tag in servers[0].tags.tag] == ["k *()!'/:", "l"]
+    assert servers[0].disks.system.parts.part[0].type == "ext4"
+    assert tea("untag_resources", models.UntagResourcesRequest(all=True, **of)).request_id
+    refused = tea.refusal("tag_resources", models.TagResourcesRequest(resource_id=[source], tag=tags))
+    assert (refused.code, refused.statusCode) == ("MissingParameter.ResourceType", 400)
+
+
+def test_tokens(tea: Tea) -> None:
+    made = tea(
+        "create_access_token",
+        models.CreateAccessTokenRequest(name="first", count="5", time_to_live_in_days="7"),
+    )
+    assert len(made.access_token_code) == 32
+    listed = tea("list_access_tokens", models.ListAccessTokensRequest(access_token_id=[made.access_token_id]))
+    (token,) = listed.access_tokens.access_token
+    assert (token.name, token.count, token.registered_count, token.status) == ("first", "5", "0", "activated")
+    assert (token.time_to_live_in_days, listed.total_count) == ("7", 1)
+    named = {"access_token_id": made.access_token_id}
+    assert tea("disable_access_token", models.DisableAccessTokenRequest(**named)).request_id
+    assert tea("delete_access_token", models.DeleteAccessTokenRequest(**named)).request_id
+    refused = tea.refusal("delete_access_token", models.DeleteAccessTokenRequest(**named))
+    assert (refused.code, refused.statusCode) == ("InvalidAccessTokenId.NotFound", 404)
+
+
+def test_workgroups(tea: Tea, world: World) -> None:
+    source = world.source().id
+    tags = [models.CreateWorkgroupRequestTag(key="k", value="v")]
+    request = models.CreateWorkgroupRequest(name="group", description="", tag=tags, client_token="t")
+    group = tea("create_workgroup", request).workgroup_id
+    assert tea("create_workgroup", request).workgroup_id == group
+    members = {"workgroup_id": group, "source_id": [source]}
+    assert tea("associate_source_servers", models.AssociateSourceServersRequest(**members)).request_id
+    wanted = [models.DescribeWorkgroupsRequestTag(key="k")]
+    found = tea("describe_workgroups", models.DescribeWorkgroupsRequest(workgroup_id=[group], tag=wanted))
+    (shown,) = found.workgroups.workgroup
+    assert (shown.name, shown.status, shown.tags.tag[0].value) == ("group", "NotStarted", "v")
+    (warning,) = shown.warnings.warning
+    assert (warning.warning_type, warning.source_ids.source_id) == ("UnRelated", [source])
+    refused = tea.refusal("delete_workgroup", models.DeleteWorkgroupRequest(workgroup_id=group))
+    assert refused.code == "SourceServer.Related"
+    change = models.ModifyWorkgroupAttributeRequest(workgroup_id=group, name="other")
+    assert tea("modify_workgroup_attribute", change).request_id
+    assert tea("disassociate_source_servers", models.DisassociateSourceServersRequest(**members)).request_id
+    assert tea("delete_workgroup", models.DeleteWorkgroupRequest(workgroup_id=group)).request_id
+
+
+def test_migration_between_zones(tea: Tea) -> None:
+    disk = models.CreateCrossZoneMigrationJobRequestDisk(disk_id="d-1", category="cloud_essd")
+    request = models.CreateCrossZoneMigrationJobRequest(region_id="r", instance_id="i-1", disk=[disk])
+    refused = tea.refusal("create_cross_zone_migration_job", request)
+    assert (refused.code, refused.statusCode) == ("UnsupportedOperation.CrossZoneMigration", 400)
+
+
 def test_deleting(tea: Tea, world: World) -> None:
     source = world.source()
     request = models.CreateReplicationJobRequest(region_id="local", source_id=source.id)

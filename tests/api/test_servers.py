@@ -130,3 +130,108 @@ def test_other_accounts_sources_do_not_exist(world: World) -> None:
         status, reply = call(world, action, other, SourceId=source.id, **more)
         assert (status, reply["Code"]) == (404, "InvalidSourceId.NotFound")
     assert call(world, "DescribeSourceServers")[1]["TotalCount"] == 1
+
+
+def test_disks_in_the_newer_form(world: World) -> None:
+    world.source()
+    disks = described(world)[0]["Disks"]
+    root = {"CanBlock": True, "Path": "/", "SizeBytes": 24 * GIB, "Type": "ext4"}
+    swap = {"CanBlock": True, "Path": "/dev/sda2", "SizeBytes": GIB // 2, "Type": "swap"}
+    data = {"CanBlock": True, "Path": "/home/data", "SizeBytes": 29 * GIB, "Type": "xfs"}
+    assert disks == {
+        "System": {"Offset": 1 << 20, "Parts": {"Part": [root, swap]}, "Size": 25},
+        "Data": {"Data": [{"Offset": 1 << 20, "Parts": {"Part": [data]}, "Size": 30}]},
+    }
+
+
+def test_names_and_descriptions_are_changed(world: World) -> None:
+    source = world.source().id
+    asked = {"SourceId": source, "Name": "迁移源:a_1-b", "Description": "1st & <only>"}
+    assert call(world, "ModifySourceServerAttribute", **asked)[1].keys() == {"RequestId"}
+    (server,) = described(world, Name="迁移源:a_1-b")
+    assert server["Description"] == "1st & <only>"
+    call(world, "ModifySourceServerAttribute", SourceId=source, Description="")
+    (server,) = described(world)
+    assert (server["Name"], server["Description"]) == ("迁移源:a_1-b", "")
+    assert call(world, "ModifySourceServerAttribute", SourceId=source)[0] == 200
+    assert described(world) == [server]
+
+
+def test_the_state_does_not_matter_for_a_change_but_deleting_does(world: World) -> None:
+    running, offline = world.source(name="running").id, world.source(name="offline").id
+    call(world, "StartReplicationJob", JobId=job_of(world, running))
+    world.clock.ahead = 600
+    for source in (running, offline):
+        assert call(world, "ModifySourceServerAttribute", SourceId=source, Description="x")[0] == 200
+    call(world, "DeleteSourceServer", SourceId=offline)
+    status, reply = call(world, "ModifySourceServerAttribute", SourceId=offline, Description="x")
+    assert (status, reply["Code"]) == (400, "SourceServerState.Invalid")
+
+
+def test_a_name_is_given_to_one_source_server_only(world: World) -> None:
+    """Hostnames may repeat; what people call them may not."""
+    one, two = world.source(name="same").id, world.source(name="same").id
+    assert call(world, "ModifySourceServerAttribute", SourceId=one, Name="first")[0] == 200
+    assert call(world, "ModifySourceServerAttribute", SourceId=one, Name="first")[0] == 200
+    status, reply = call(world, "ModifySourceServerAttribute", SourceId=two, Name="first", Description="d")
+    assert (status, reply["Code"]) == (400, "SourceServerName.Duplicate")
+    assert one in reply["Message"]
+    assert world.store.servers.get(two).description != "d"
+    theirs = world.source("2", name="theirs")
+    assert call(world, "ModifySourceServerAttribute", world.store.keys.create("2"), SourceId=theirs.id,
+                Name="first")[0] == 200  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"Name": "n"}, "InvalidName.Malformed"),
+        ({"Name": "n" * 129}, "InvalidName.Malformed"),
+        ({"Name": "1name"}, "InvalidName.Malformed"),
+        ({"Name": "http://name"}, "InvalidName.Malformed"),
+        ({"Name": "a.name"}, "InvalidName.Malformed"),
+        ({"Description": "d" * 257}, "InvalidDescription.Malformed"),
+        ({"Description": "https://d"}, "InvalidDescription.Malformed"),
+        ({"SourceId": ""}, "MissingSourceId"),
+        ({"SourceId": "s-1"}, "InvalidSourceId.NotFound"),
+        ({"ResourceGroupId": "r g"}, "InvalidResourceGroupId.Malformed"),
+    ],
+)
+def test_changes_that_are_refused(world: World, parameters: dict[str, str], code: str) -> None:
+    source = world.source()
+    reply = call(world, "ModifySourceServerAttribute", **{"SourceId": source.id, **parameters})[1]
+    assert reply["Code"] == code
+    assert world.store.servers.get(source.id).name == source.name
+
+
+def test_filters_by_group_and_type_of_job(world: World) -> None:
+    one, two = world.source(name="one").id, world.source(name="two").id
+    call(world, "ModifySourceServerAttribute", SourceId=one, ResourceGroupId="rg-1")
+    job_of(world, two)
+
+    def found(**filters: str) -> set[str]:
+        return {server["SourceId"] for server in described(world, **filters)}
+
+    assert found(ResourceGroupId="rg-1") == {one}
+    assert found(ResourceGroupId="rg-2") == found(WorkgroupId="w-1") == set()
+    assert found(RelatedJobType__1="0") == found(RelatedJobType__1="3", RelatedJobType__2="0") == {two}
+    assert found(RelatedJobType__1="1") == set()
+    reply = call(world, "DescribeSourceServers", RelatedJobType__1="4")[1]
+    assert reply["Code"] == "InvalidRelatedJobType.ValueNotSupported"
+    call(world, "ModifySourceServerAttribute", SourceId=one, ResourceGroupId="")
+    assert found(ResourceGroupId="rg-1") == set()
+
+
+def test_pages_are_of_50_at_most_and_count_all(world: World) -> None:
+    for number in range(3):
+        world.source(name=f"s{number}")
+    pages = [call(world, "DescribeSourceServers", PageSize="2", PageNumber=str(n))[1] for n in (1, 2)]
+    assert [(page["TotalCount"], page["PageNumber"], page["PageSize"]) for page in pages] == [
+        (3, 1, 2),
+        (3, 2, 2),
+    ]
+    ids = [s["SourceId"] for page in pages for s in page["SourceServers"]["SourceServer"]]
+    assert len(set(ids)) == 3
+    assert call(world, "DescribeSourceServers")[1]["PageSize"] == 10
+    reply = call(world, "DescribeSourceServers", PageSize="51")[1]
+    assert reply["Code"] == "InvalidPageSize.ValueNotSupported"

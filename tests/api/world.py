@@ -98,9 +98,9 @@ class World:
     secrets: dict[str, str] = field(default_factory=dict)  # source id -> the agent's secret
 
     @classmethod
-    def make(cls, folder: Path, records: Path | str) -> "World":
-        clock = Clock()
-        store = Store.open(records, bytes(32), clock)
+    def make(cls, folder: Path, records: Path | str = "", clock: Clock | None = None) -> "World":
+        clock = clock or Clock()
+        store = Store.open(records or folder, bytes(32), clock)
         workflows = Workflows()
         agent = folder / "rehost-agent"
         agent.write_bytes(b"#!/bin/sh\necho an agent\n" * 1000)

@@ -172,6 +172,65 @@ def test_a_code_needs_to_know_where_sources_find_the_control_plane(
     assert "https://HOST:PORT" in rehost.err
 
 
+def test_a_code_is_disabled_and_deleted(plane: ControlPlane, rehost: Rehost) -> None:
+    made = rehost.json("code", "create", "--name", "ended", "--count", "3", "--days", "7")
+    (shown,) = [code for code in rehost.json("code", "list") if code["AccessTokenId"] == made["id"]]
+    assert (shown["Count"], shown["TimeToLiveInDays"], shown["Status"]) == ("3", "7", "activated")
+    rehost("code", "disable", made["id"])
+    assert "unactivated" in rehost("code", "list")
+    rehost("code", "delete", made["id"])
+    assert made["id"] not in rehost("code", "list")
+    rehost("code", "delete", made["id"], exits=3)
+    rehost("code", "create", "--days", "91", exits=2)
+    assert "90" in rehost.err
+
+
+def test_a_source_server_is_renamed_tagged_and_grouped(plane: ControlPlane, rehost: Rehost) -> None:
+    source = Agent(plane).source
+    _register(plane, 1)
+    other = next(s["SourceId"] for s in rehost.json("source", "list") if s["SourceId"] != source)
+    rehost("source", "rename", source, "shop-web", "--description", "Sells things.")
+    rehost("tag", "add", source, other, "--tag", "team=web", "--tag", "new")
+    group = rehost("workgroup", "create", "shop", "--description", "All of it.", "--tag", "team=web").strip()
+    rehost("workgroup", "add", group, source, other)
+    assert {s["SourceId"] for s in rehost.json("source", "list", "--workgroup", group)} == {source, other}
+    shown = rehost("source", "show", source)
+    for text in ("shop-web", "Sells things.", "new, team=web", group):
+        assert text in shown
+    assert "UnRelated: 2" in rehost("workgroup", "list")
+    assert source in rehost("workgroup", "show", group)
+    assert {row["ResourceId"] for row in rehost.json("tag", "list", "--tag", "team=web")} == {
+        source,
+        other,
+        group,
+    }
+    rehost("tag", "remove", source, "--key", "new")
+    rehost("tag", "remove", other, "--all")
+    assert [s["SourceId"] for s in rehost.json("source", "list", "--tag", "team")] == [source]
+    rehost("workgroup", "delete", group, exits=1)
+    assert "disassociate" in rehost.err
+    rehost("workgroup", "remove", group, source, other)
+    rehost("workgroup", "rename", group, "market")
+    assert rehost.json("workgroup", "show", group)["Name"] == "market"
+    rehost("workgroup", "delete", group)
+    rehost("workgroup", "show", group, exits=3)
+    rehost("tag", "add", "m-1", "--tag", "k", exits=2)
+    rehost("tag", "remove", source, exits=2)
+
+
+def test_any_action_is_called_by_its_name(plane: ControlPlane, rehost: Rehost) -> None:
+    source = Agent(plane).source
+    found = json.loads(rehost("api", "DescribeSourceServers", "--SourceId", source, "--PageSize", "50"))
+    assert found["SourceServers"]["SourceServer"][0]["SourceId"] == source
+    made = json.loads(
+        rehost("api", "CreateReplicationJob", "--RegionId", "local", "--SourceId", source, "--Tag.1.Key", "k")
+    )
+    assert json.loads(rehost("api", "DescribeReplicationJobs", "--Tag.1.Key=k"))["TotalCount"] == 1
+    assert "RequestId" in json.loads(rehost("api", "DeleteReplicationJob", "--JobId", made["JobId"]))
+    rehost("api", "StartReplicationJob", "--JobId", "j-1", "--json", exits=3)
+    assert json.loads(rehost.err)["code"] == "InvalidJobId.NotFound"
+
+
 def test_a_control_plane_that_does_not_answer(
     rehost: Rehost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -271,7 +271,7 @@ def test_a_job_that_runs_is_not_deleted(world: World) -> None:
     with pytest.raises(InvalidTransitionError):
         world.lifecycle.delete(job_id, "tester")
     with pytest.raises(RunningJobError):
-        world.lifecycle.delete_source(source, "tester")
+        world.lifecycle.delete_source(source, True, "tester")
     assert world.store.jobs.get(job_id).state is JobState.SYNCING
 
 
@@ -319,7 +319,7 @@ def test_a_deleted_source_takes_its_jobs_along(world: World) -> None:
     source, job_id, run = world.started()
     world.copy_failed(source, run)
     world.until(job_id, JobState.SYNC_FAILED)
-    world.lifecycle.delete_source(source, "tester")
+    world.lifecycle.delete_source(source, True, "tester")
     world.upkeep.tick()
     for look in (lambda: world.store.jobs.get(job_id), lambda: world.store.servers.get(source)):
         with pytest.raises(NotFoundError):

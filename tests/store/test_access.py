@@ -5,8 +5,9 @@ import sqlalchemy as sa
 
 from rehost.core.agentapi import Register
 from rehost.core.errors import ActivationCodeError, DataFolderError, NotFoundError
-from rehost.store.codes import CodeStatus
+from rehost.store.codes import ActivationCode, CodeFilter, CodeStatus
 from rehost.store.keys import KeyStatus
+from rehost.store.paging import Page
 from rehost.store.schema import access_keys, metadata, nonces
 from rehost.store.store import Store
 
@@ -86,6 +87,10 @@ def _request(code: str, inventory, letter: str = "a") -> Register:
     return Register(code, letter * 64, inventory, "0.1")
 
 
+def _codes(store: Store) -> tuple[ActivationCode, ...]:
+    return store.codes.find("one", CodeFilter(), Page(size=50)).items
+
+
 def test_a_code_registers_as_often_as_it_says(store: Store, register) -> None:
     inventory = register("z").inventory
     record, code = store.codes.create("one", "test", count=2)
@@ -93,7 +98,7 @@ def test_a_code_registers_as_often_as_it_says(store: Store, register) -> None:
     store.servers.register(_request(code, inventory, "b"))
     with pytest.raises(ActivationCodeError, match="used up"):
         store.servers.register(_request(code, inventory, "c"))
-    assert [c.used for c in store.codes.all() if c.id == record.id] == [2]
+    assert [c.used for c in _codes(store) if c.id == record.id] == [2]
 
 
 def test_a_repeated_registration_uses_nothing_up(store: Store, register) -> None:
@@ -101,7 +106,7 @@ def test_a_repeated_registration_uses_nothing_up(store: Store, register) -> None
     record, code = store.codes.create("one", "test", count=1)
     first = store.servers.register(_request(code, inventory))
     assert store.servers.register(_request(code, inventory)).id == first.id
-    assert [c.used for c in store.codes.all() if c.id == record.id] == [1]
+    assert [c.used for c in _codes(store) if c.id == record.id] == [1]
 
 
 def test_bad_codes_say_why(store: Store, register, clock) -> None:
@@ -109,14 +114,14 @@ def test_bad_codes_say_why(store: Store, register, clock) -> None:
     with pytest.raises(ActivationCodeError, match="not known"):
         store.servers.register(_request("nonsense", inventory))
     disabled, code = store.codes.create("one", "test")
-    store.codes.disable(disabled.id)
+    store.codes.disable("one", disabled.id)
     with pytest.raises(ActivationCodeError, match="disabled"):
         store.servers.register(_request(code, inventory))
     expiring, code = store.codes.create("one", "test", days=1)
     clock.time += 86401
     with pytest.raises(ActivationCodeError, match="expired"):
         store.servers.register(_request(code, inventory))
-    statuses = {c.id: c.status for c in store.codes.all()}
+    statuses = {c.id: c.status for c in _codes(store)}
     assert statuses[disabled.id] is CodeStatus.DISABLED
     assert statuses[expiring.id] is CodeStatus.EXPIRED
 

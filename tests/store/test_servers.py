@@ -1,10 +1,19 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from rehost.core.agentapi import Assignment, AssignmentVolume, Heartbeat
-from rehost.core.errors import AgentIdentityError, NotFoundError
-from rehost.core.job import Event
+from rehost.core.errors import (
+    AgentIdentityError,
+    NotFoundError,
+    RelatedJobError,
+    RunningJobError,
+    SourceServerStateError,
+)
+from rehost.core.job import Event, JobState
 from rehost.core.server import ServerState
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Page
@@ -108,7 +117,7 @@ def test_only_the_assignment_of_the_run_is_withdrawn(store: Store, register) -> 
 
 def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
     server = register()
-    store.servers.mark_deleting(server.id)
+    assert store.servers.delete(server.id, False, "k") == ()
     assert store.servers.get(server.id).state is ServerState.DELETING
     store.servers.remove(server.id)
     store.servers.remove(server.id)
@@ -116,3 +125,50 @@ def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
         store.servers.get(server.id)
     with pytest.raises(AgentIdentityError):
         store.servers.authenticate(server.id, "a" * 64)
+
+
+@contextmanager
+def _cut_off_at(store: Store, statement: str) -> Iterator[None]:
+    """The database goes away before the statement; whatever a transaction did before is undone."""
+
+    def cut(connection, cursor, text, *_: object) -> None:
+        if text.startswith(statement):
+            raise ConnectionError(text)
+
+    sa.event.listen(store.database.engine, "before_cursor_execute", cut)
+    try:
+        yield
+    finally:
+        sa.event.remove(store.database.engine, "before_cursor_execute", cut)
+
+
+def test_a_server_and_its_jobs_go_to_deleting_together(store: Store, clock, register) -> None:
+    """Cut off in between, the server would be Deleting for ever, with a job that nobody deletes."""
+    server = register().id
+    first = store.jobs.create("one", JobSpec(server), None, "k").id
+    for event in (Event.START, Event.PREPARED, Event.SYNCED, Event.PROCESSED, Event.CLEANED):
+        store.jobs.apply(first, event, "k")
+    clock.time += 1
+    second = store.jobs.create("one", JobSpec(server), None, "k").id
+    with pytest.raises(RelatedJobError, match=second):
+        store.servers.delete(server, False, "k")
+    with _cut_off_at(store, "UPDATE source_servers SET deleting"), pytest.raises(ConnectionError):
+        store.servers.delete(server, True, "k")
+    assert store.servers.get(server).state is ServerState.AVAILABLE
+    assert store.jobs.get(first).state is JobState.FINISHED
+    assert [job.id for job in store.servers.delete(server, True, "k")] == [first, second]
+    assert {store.jobs.get(job).state for job in (first, second)} == {JobState.DELETING}
+    with pytest.raises(SourceServerStateError):
+        store.servers.delete(server, True, "k")
+    with pytest.raises(SourceServerStateError):
+        store.servers.modify(server, "k", name="other")
+
+
+def test_a_server_whose_job_runs_is_not_deleted(store: Store, register) -> None:
+    server = register().id
+    job = store.jobs.create("one", JobSpec(server), None, "k").id
+    store.jobs.apply(job, Event.START, "k")
+    for force in (False, True):
+        with pytest.raises(RunningJobError, match=job):
+            store.servers.delete(server, force, "k")
+    assert store.servers.get(server).state is ServerState.IN_USE

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from rehost.core.errors import TaggedResourceError, TooManyTagsError
 from rehost.core.job import Event
+from rehost.store.codes import CodeFilter
 from rehost.store.jobs import JobFilter
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Page
@@ -129,7 +130,7 @@ def test_tags_of_jobs_move_into_the_table(tmp_path: Path) -> None:
     raw.close()
     store = Store.open(tmp_path, bytes(32))
     assert store.tags.of(["j-1", "j-2"]) == {"j-1": (Tag("e"), Tag("k", "v")), "j-2": ()}
-    assert [code.status for code in store.codes.all()] == ["unactivated"]
+    assert [code.status for code in store.codes.find("one", CodeFilter(), Page()).items] == ["unactivated"]
     store.close()
 
 

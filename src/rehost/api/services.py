@@ -38,8 +38,11 @@ class Lifecycle(Protocol):
         InvalidTransitionError while it runs.
         """
 
-    def delete_source(self, source_id: str, actor: str) -> None:
-        """Delete a source server and its jobs; refused while one of them runs."""
+    def delete_source(self, source_id: str, force: bool, actor: str) -> None:
+        """Move a source server to Deleting, with `force` its jobs too.
+
+        SourceServerStateError, RunningJobError or RelatedJobError; then nothing has changed.
+        """
 
     def result(self, source_id: str, result: Result) -> bool:
         """Keep the end of a copy as the agent tells it; False when it tells of what is over."""

@@ -39,6 +39,10 @@ DESCRIPTION = Form(
     re.compile(rf"{_NO_ADDRESS}[{_LETTER}][^\x00-\x1f\x7f]{{1,127}}"),
     "2 to 128 characters that begin with a letter or a Chinese character, not with http:// or https://",
 )
+SHORT_TEXT = Form(
+    re.compile(rf"{_NO_ADDRESS}[^\x00-\x1f\x7f]{{0,256}}"),
+    "at most 256 characters that do not begin with http:// or https://",
+)
 TAG_KEY = Form(
     re.compile(r"(?!aliyun|acs:|https?://)[^\x00-\x1f\x7f]{1,128}"),
     "1 to 128 characters that do not begin with aliyun, acs:, http:// or https://",
@@ -46,6 +50,15 @@ TAG_KEY = Form(
 TAG_VALUE = Form(
     re.compile(r"(?!aliyun|acs:|https?://)[^\x00-\x1f\x7f]{0,128}"),
     "at most 128 characters that do not begin with aliyun, acs:, http:// or https://",
+)
+# TagResources is stricter with keys than CreateReplicationJob, and less strict with values.
+RESOURCE_TAG_KEY = Form(
+    re.compile(r"(?!aliyun|acs:)(?!.*https?://)[^\x00-\x1f\x7f]{1,128}"),
+    "1 to 128 characters that do not begin with aliyun or acs:, without http:// or https:// in them",
+)
+RESOURCE_TAG_VALUE = Form(
+    re.compile(r"(?!.*https?://)[^\x00-\x1f\x7f]{0,128}"),
+    "at most 128 characters, without http:// or https:// in them",
 )
 TOKEN = Form(re.compile(r"[\x21-\x7e]{1,64}"), "at most 64 ASCII characters")
 IDENTIFIER = Form(re.compile(r"[A-Za-z0-9*_.-]{1,128}"), "1 to 128 letters, digits and - _ .")

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import account, audit, code, image, job, key, policy, principal, source
+from rehost.cli import account, audit, code, image, job, key, policy, principal, source, tag, workgroup
+from rehost.cli.api import SETTINGS, api
 from rehost.cli.processes import receive, serve
 from rehost.cli.verify import verify
 
@@ -60,12 +61,15 @@ app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
 app.add_typer(image.app, name="image")
+app.add_typer(workgroup.app, name="workgroup")
+app.add_typer(tag.app, name="tag")
 app.add_typer(key.app, name="key")
 app.add_typer(account.app, name="account")
 app.add_typer(principal.user, name="user")
 app.add_typer(principal.role, name="role")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.command(add_help_option=False, context_settings=SETTINGS)(api)
 app.command(hidden=True)(receive)
 
 

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from cryptography import x509
+
 from rehost.agent.control import host_and_port
 from rehost.api import signature
+from rehost.cli.keyring import pin_of
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
 from rehost.wire.https import PinnedConnection
 from rehost.wire.tls import client_context
@@ -131,6 +134,18 @@ class Client:
             if not rows or seen >= reply["TotalCount"]:
                 return
             page += 1
+
+    def pin(self) -> str:
+        """The fingerprint of the control plane's key as `curl --pinnedpubkey` takes it; looked at in a
+        connection that its authority vouches for."""
+        connection = PinnedConnection(self.host, self.port, self._context, TIMEOUT)
+        try:
+            connection.connect()
+            return pin_of(x509.load_der_x509_certificate(connection.certificate()))
+        except OSError as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
 
     def _headers(self, action: str, query: list[tuple[str, str]]) -> dict[str, str]:
         body_hash = hashlib.sha256(b"").hexdigest()

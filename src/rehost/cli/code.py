@@ -1,7 +1,5 @@
-"""`rehost code`: activation codes, with which source servers register."""
+"""`rehost code`: activation codes, with which source servers register. The API calls them access tokens."""
 
-import json
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -9,58 +7,102 @@ import typer
 
 from rehost.agent.control import host_and_port
 from rehost.api import times
-from rehost.cli import datafolder
-from rehost.cli.keyring import Keyring
-from rehost.cli.options import ACCOUNT, DATA, Account, Data
+from rehost.cli import firstkey
+from rehost.cli.client import Client, Reply, load_profile
+from rehost.cli.options import ProfileFile, limits
 from rehost.cli.output import Json, errors_shown, note, print_json, print_table
-from rehost.cli.serve import ANNOUNCEMENT
-from rehost.core.errors import InvalidValueError
 
 app = typer.Typer(no_args_is_help=True, help="Activation codes: leave for servers to register.")
+CodeId = Annotated[str, typer.Argument(metavar="CODE", help="An activation code's id, at-….")]
+FirstKey = Annotated[
+    Path | None,
+    typer.Option("--data", help="The control plane's data folder, on this host: its first access key asks."),
+]
 
 
 @app.command()
 def create(
-    data: Data = DATA,
-    account: Account = ACCOUNT,
     name: Annotated[str, typer.Option(help="What the code is for.")] = "",
-    count: Annotated[int, typer.Option(min=1, help="How many servers may register with it.")] = 1,
-    days: Annotated[float, typer.Option(min=0.001, help="How long it is good for.")] = 30,
+    count: Annotated[
+        int,
+        typer.Option(help="How many servers may register with it.", **limits("CreateAccessToken", "Count")),
+    ] = 1,
+    days: Annotated[
+        int, typer.Option(help="How long it is good for.", **limits("CreateAccessToken", "TimeToLiveInDays"))
+    ] = 30,
     endpoint: Annotated[
         str,
         typer.Option(
-            help="https://HOST:PORT where source servers reach the control plane; without it what the running"
-            " `rehost serve` says of itself (see its --address)."
+            help="https://HOST:PORT where source servers reach the control plane; without it where this"
+            " command reaches it."
         ),
     ] = "",
+    data: FirstKey = None,
+    profile_file: ProfileFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a code, and print the line that installs the agent: run it on the source server as root."""
-    with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
-        place = endpoint or _announced(data)
+    with errors_shown(as_json):
+        profile = load_profile(_profile_file(data, profile_file))
+        place = endpoint or profile.endpoint
         host_and_port(place)  # refuses what is no endpoint before a code is made for it
-        record, code = store.codes.create(store.accounts.find(account).id, name, count, days)
-        line = install_line(place, Keyring(data / "keys").pin(), code)
+        client = Client(profile)
+        pin = client.pin()
+        wishes = {"Name": name or None, "Count": count, "TimeToLiveInDays": days}
+        made = client.call("CreateAccessToken", wishes)
+    line = install_line(place, pin, made["AccessTokenCode"])
     if as_json:
-        print_json({"id": record.id, "code": code, "endpoint": place, "install": line})
+        print_json(
+            {
+                "id": made["AccessTokenId"],
+                "code": made["AccessTokenCode"],
+                "endpoint": place,
+                "install": line,
+            }
+        )
         return
-    note(f"good for {count} server(s) until {times.write(record.expires)}; on the source server, as root:")
+    note(f"good for {count} server(s), {days} day(s) from now; on the source server, as root:")
     print(line)  # not through a console: the line is copied, so nothing may wrap or colour it
 
 
 @app.command("list")
-def list_codes(data: Data = DATA, as_json: Json = False) -> None:
+def list_codes(data: FirstKey = None, profile_file: ProfileFile = None, as_json: Json = False) -> None:
     """List the activation codes; the codes themselves are not kept."""
-    with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
-        codes = store.codes.all()
+    with errors_shown(as_json):
+        reply = _client(data, profile_file).call("ListAccessTokens")
+    codes = reply["AccessTokens"]["AccessToken"]
     if as_json:
         print_json(codes)
         return
-    rows = (
-        (code.id, code.name, code.status, f"{code.used} of {code.count}", times.write(code.expires))
-        for code in codes
+    print_table(
+        ("id", "name", "status", "used", "expires"),
+        (
+            (
+                code["AccessTokenId"],
+                code["Name"],
+                code["Status"],
+                f"{code['RegisteredCount']} of {code['Count']}",
+                _expires(code),
+            )
+            for code in codes
+        ),
     )
-    print_table(("id", "name", "status", "used", "expires"), rows)
+
+
+@app.command()
+def disable(
+    code: CodeId, data: FirstKey = None, profile_file: ProfileFile = None, as_json: Json = False
+) -> None:
+    """Let no server register with a code any more; those that have registered stay."""
+    _change("DisableAccessToken", code, data, profile_file, as_json)
+
+
+@app.command()
+def delete(
+    code: CodeId, data: FirstKey = None, profile_file: ProfileFile = None, as_json: Json = False
+) -> None:
+    """Delete a code; servers that have registered with it stay."""
+    _change("DeleteAccessToken", code, data, profile_file, as_json)
 
 
 def install_line(endpoint: str, pin: str, code: str) -> str:
@@ -69,11 +111,22 @@ def install_line(endpoint: str, pin: str, code: str) -> str:
     return f"curl -fsSk --pinnedpubkey '{pin}' {endpoint}/agent/install.sh | sh -s -- {code}"
 
 
-def _announced(data: Path) -> str:
-    try:
-        return str(json.loads((data / ANNOUNCEMENT).read_text())["endpoint"])
-    except FileNotFoundError:
-        raise InvalidValueError(
-            f"`rehost serve` does not run on {data}, so its address is not known",
-            "start it, or say where it will be with --endpoint https://HOST:PORT",
-        ) from None
+def _change(action: str, code: str, data: Path | None, profile_file: Path | None, as_json: bool) -> None:
+    with errors_shown(as_json):
+        _client(data, profile_file).call(action, {"AccessTokenId": code})
+    if as_json:
+        print_json({"AccessTokenId": code})
+    else:
+        note(f"{code} is {'disabled' if action.startswith('Disable') else 'deleted'}")
+
+
+def _client(data: Path | None, profile_file: Path | None) -> Client:
+    return Client(load_profile(_profile_file(data, profile_file)))
+
+
+def _profile_file(data: Path | None, profile_file: Path | None) -> Path | None:
+    return profile_file if data is None else data / firstkey.FILE
+
+
+def _expires(code: Reply) -> str:
+    return times.write(times.parse(code["CreationTime"]) + float(code["TimeToLiveInDays"]) * times.DAY)

@@ -8,7 +8,7 @@ from rich.live import Live
 
 from rehost.cli import jobview
 from rehost.cli.client import Client, Reply, load_profile
-from rehost.cli.options import ProfileFile
+from rehost.cli.options import ProfileFile, limits
 from rehost.cli.output import (
     Exit,
     Json,
@@ -35,14 +35,27 @@ def create(
     description: Annotated[str, typer.Option(help="What the job is for.")] = "",
     region: Annotated[str, typer.Option(help="The region that the image belongs to.")] = "local",
     system_disk_size: Annotated[
-        int | None, typer.Option(help="GiB of the image's system disk.", show_default="as the source's")
+        int | None,
+        typer.Option(
+            help="GiB of the image's system disk.",
+            show_default="as the source's",
+            **limits("CreateReplicationJob", "SystemDiskSize"),
+        ),
     ] = None,
     every: Annotated[
         int | None,
-        typer.Option(min=1, max=168, metavar="HOURS", help="Run again so long after each run's end."),
+        typer.Option(
+            metavar="HOURS",
+            help="Run again so long after each run's end.",
+            **limits("CreateReplicationJob", "Frequency"),
+        ),
     ] = None,
     keep: Annotated[
-        int, typer.Option(min=1, max=10, help="With --every: the newest images that are kept.")
+        int,
+        typer.Option(
+            help="With --every: the newest images that are kept.",
+            **limits("CreateReplicationJob", "MaxNumberOfImageToKeep"),
+        ),
     ] = 3,
     parameters: Annotated[
         str,

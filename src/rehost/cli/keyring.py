@@ -61,12 +61,15 @@ class Keyring:
 
     def pin(self) -> str:
         """The server key's fingerprint as `curl --pinnedpubkey` takes it."""
-        spki = (
-            _private(self.server_key)
-            .public_key()
-            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
-        return f"sha256//{base64.b64encode(hashlib.sha256(spki).digest()).decode()}"
+        return pin_of(x509.load_pem_x509_certificate(self.server_certificate.read_bytes()))
+
+
+def pin_of(certificate: x509.Certificate) -> str:
+    """The fingerprint of a certificate's key as `curl --pinnedpubkey` takes it."""
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return f"sha256//{base64.b64encode(hashlib.sha256(spki).digest()).decode()}"
 
 
 def ensure(folder: Path, addresses: Sequence[str] = ()) -> Keyring:

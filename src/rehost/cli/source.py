@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rehost.cli.client import Client, Reply, load_profile
-from rehost.cli.options import ProfileFile
+from rehost.cli.options import ProfileFile, Tags, tag_parameters, tags_text
 from rehost.cli.output import Json, errors_shown, note, print_fields, print_json, print_table
 from rehost.core.errors import NotFoundError
 from rehost.core.server import KernelLevel
@@ -18,11 +18,22 @@ SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="A source server
 
 
 @app.command("list")
-def list_servers(profile_file: ProfileFile = None, as_json: Json = False) -> None:
+def list_servers(
+    state: Annotated[
+        str, typer.Option(help="Unavailable, Available, InUse or Deleting.", show_default=False)
+    ] = "",
+    workgroup: Annotated[
+        str, typer.Option(metavar="WORKGROUP", help="Those in a workgroup, w-….", show_default=False)
+    ] = "",
+    tag: Tags = None,
+    profile_file: ProfileFile = None,
+    as_json: Json = False,
+) -> None:
     """List the source servers."""
+    wanted = {"State": state, "WorkgroupId": workgroup, **tag_parameters(tag)}
     with errors_shown(as_json):
         client = Client(load_profile(profile_file))
-        servers = list(client.each("DescribeSourceServers", "SourceServers", {}))
+        servers = list(client.each("DescribeSourceServers", "SourceServers", wanted))
     if as_json:
         print_json(servers)
         return
@@ -55,6 +66,7 @@ def show(source: SourceId, profile_file: ProfileFile = None, as_json: Json = Fal
         {
             "id": server["SourceId"],
             "name": server["Name"],
+            **{name: text for name, text in _said(server).items() if text},
             "state": server["State"],
             "platform": f"{server['Platform']} on {server['Architecture']}",
             "agent": server["AgentVersion"],
@@ -65,6 +77,26 @@ def show(source: SourceId, profile_file: ProfileFile = None, as_json: Json = Fal
         }
     )
     print_table(("device", "mounted at", "size>"), _partitions(server))
+
+
+@app.command()
+def rename(
+    source: SourceId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its new name.")],
+    description: Annotated[
+        str | None, typer.Option(help="What to say of it; empty: nothing.", show_default=False)
+    ] = None,
+    profile_file: ProfileFile = None,
+    as_json: Json = False,
+) -> None:
+    """Give a source server another name, and with --description another description."""
+    wishes = {"SourceId": source, "Name": name, "Description": description}
+    with errors_shown(as_json):
+        Client(load_profile(profile_file)).call("ModifySourceServerAttribute", wishes)
+    if as_json:
+        print_json({"SourceId": source})
+    else:
+        note(f"{source} is named {name}")
 
 
 @app.command()
@@ -90,6 +122,14 @@ def find(client: Client, source: str) -> Reply:
     if not servers:
         raise NotFoundError(f"there is no source server {source}", "rehost source list shows all")
     return servers[0]
+
+
+def _said(server: Reply) -> dict[str, str]:
+    return {
+        "description": server["Description"],
+        "tags": tags_text(server),
+        "workgroup": server["WorkgroupId"],
+    }
 
 
 def _copy(server: Reply) -> str:

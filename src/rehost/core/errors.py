@@ -212,6 +212,36 @@ class DuplicateNameError(RehostError):
     code = "ReplicationJobName.Duplicate"
 
 
+class DuplicateSourceNameError(RehostError):
+    """Another source server of the account already has the name."""
+
+    code = "SourceServerName.Duplicate"
+
+
+class DuplicateWorkgroupNameError(RehostError):
+    """Another workgroup of the account already has the name."""
+
+    code = "WorkgroupName.Duplicate"
+
+
+class WorkgroupNotEmptyError(RehostError):
+    """A workgroup cannot be deleted while source servers are in it."""
+
+    code = "SourceServer.Related"
+
+
+class AlreadyAssociatedError(RehostError):
+    """A source server is in another workgroup."""
+
+    code = "SourceServer.AlreadyAssociated"
+
+
+class NotAssociatedError(RehostError):
+    """A source server is not in the workgroup that it is to leave."""
+
+    code = "SourceServer.NotAssociated"
+
+
 class TaggedResourceError(NotFoundError):
     """A resource that is to be tagged does not exist, or is of another kind."""
 
@@ -226,10 +256,24 @@ class QuotaExceededError(RehostError):
     code = "QuotaExceeded.ReplicationJob"
 
 
+class AccessTokenQuotaError(RehostError):
+    code = "QuotaExceeded.AccessToken"
+
+
+class WorkgroupQuotaError(RehostError):
+    code = "QuotaExceeded.Workgroup"
+
+
 class SourceServerStateError(RehostError):
     """The source server's state or its other jobs do not allow what was asked."""
 
     code = "SourceServerState.Invalid"
+
+
+class RelatedJobError(RehostError):
+    """A source server cannot be deleted while it has jobs, unless they are to be deleted with it."""
+
+    code = "ReplicationJob.Related"
 
 
 class RunningJobError(RehostError):

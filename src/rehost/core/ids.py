@@ -11,7 +11,7 @@ _PATTERN = re.compile(r"([a-z]+)-([0-9a-z]{20})")
 
 
 class Kind(StrEnum):
-    """The prefixes; s, j, m and i are the API's own."""
+    """The prefixes; s, j, m, i, at and w are the API's own."""
 
     SOURCE = "s"
     JOB = "j"
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     RUN = "r"
     ACTIVATION_CODE = "at"
     SNAPSHOT = "sp"
+    WORKGROUP = "w"
 
 
 def make(kind: Kind, random: bytes) -> str:

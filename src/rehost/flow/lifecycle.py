@@ -7,8 +7,7 @@ dies in between.
 from collections.abc import Callable
 
 from rehost.core.agentapi import Result
-from rehost.core.errors import RunningJobError
-from rehost.core.job import Event, JobState, Status
+from rehost.core.job import Event
 from rehost.flow import run as run_workflow
 from rehost.flow.engine import Engine
 from rehost.store.runs import Run, RunType
@@ -52,19 +51,14 @@ class Lifecycle:
             self._nudge(job.current_run)
         self._wake()
 
-    def delete_source(self, source_id: str, actor: str) -> None:
-        """Delete a source server and all of its jobs; RunningJobError while one of them runs."""
-        jobs = self._store.jobs.of_source(source_id)
-        running = [job.id for job in jobs if job.state.status is Status.RUNNING]
-        if running:
-            raise RunningJobError(
-                f"the job {running[0]} of the source server {source_id} is running",
-                "wait for its end, or stop it first",
-            )
-        self._store.servers.mark_deleting(source_id)
-        for job in jobs:
-            if job.state is not JobState.DELETING:
-                self.delete(job.id, actor)
+    def delete_source(self, source_id: str, force: bool, actor: str) -> None:
+        """Delete a source server, with `force` its jobs too: all are Deleting when this returns.
+
+        NotFoundError, SourceServerStateError, RunningJobError or RelatedJobError; then nothing has changed.
+        """
+        for job in self._store.servers.delete(source_id, force, actor):
+            if job.current_run:
+                self._nudge(job.current_run)
         self._wake()
 
     def result(self, source_id: str, result: Result) -> bool:

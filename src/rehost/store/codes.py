@@ -2,19 +2,24 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from rehost.core.errors import ActivationCodeError, NotFoundError
+from rehost.core.errors import AccessTokenQuotaError, ActivationCodeError, NotFoundError
 from rehost.core.ids import ALPHABET, Kind
 from rehost.store.database import Database, new_id
+from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import activation_codes
 
 CODE_LENGTH = 32  # of 36 letters: 165 bits
+QUOTA = 1000  # codes that an account can have
 DAY = 86400
+
+_table = activation_codes.c
 
 
 class CodeStatus(StrEnum):
@@ -38,14 +43,29 @@ class ActivationCode:
     status: CodeStatus
 
 
+@dataclass(frozen=True, slots=True)
+class CodeFilter:
+    """All conditions hold together; an empty one does not count."""
+
+    ids: Sequence[str] = ()
+    name: str = ""
+    status: str = ""
+
+
 class ActivationCodes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(
-        self, account: str, name: str, count: int = 1, days: float = 30, description: str = ""
+        self,
+        account: str,
+        name: str,
+        count: int = 1,
+        days: float = 30,
+        description: str = "",
+        quota: int = QUOTA,
     ) -> tuple[ActivationCode, str]:
-        """A new code's record, and the code itself."""
+        """A new code's record, and the code itself. AccessTokenQuotaError when there are too many."""
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         now = self._database.now()
         record = ActivationCode(
@@ -60,36 +80,71 @@ class ActivationCodes:
             status=CodeStatus.ACTIVE,
         )
         with self._database.write() as connection:
+            _check_quota(connection, account, quota)
             connection.execute(activation_codes.insert().values(**asdict(record), digest=_digest(code)))
         return record, code
 
-    def all(self, account: str | None = None) -> tuple[ActivationCode, ...]:
-        query = sa.select(activation_codes).order_by(activation_codes.c.created, activation_codes.c.id)
-        if account is not None:
-            query = query.where(activation_codes.c.account == account)
+    def find(self, account: str, want: CodeFilter, page: Page) -> Listing[ActivationCode]:
+        """Newest first."""
+        now = self._database.now()
+        query = sa.select(activation_codes, _status(now).label("state")).where(
+            _table.account == account, *_conditions(want, now)
+        )
         with self._database.read() as connection:
-            return tuple(self._record(row) for row in connection.execute(query))
+            return fetch(connection, query.order_by(_table.created.desc(), _table.id.desc()), page, _record)
 
-    def disable(self, code_id: str) -> None:
-        update = activation_codes.update().where(activation_codes.c.id == code_id)
+    def disable(self, account: str, code_id: str) -> None:
+        """Nobody registers with it any more; who has registered stays. NotFoundError when there is none."""
+        self._change(activation_codes.update().values(status=CodeStatus.DISABLED), account, code_id)
+
+    def delete(self, account: str, code_id: str) -> None:
+        """Nobody registers with it any more; who has registered stays. NotFoundError when there is none."""
+        self._change(sa.delete(activation_codes), account, code_id)
+
+    def _change(self, statement: sa.Update | sa.Delete, account: str, code_id: str) -> None:
         with self._database.write() as connection:
-            if not connection.execute(update.values(status=CodeStatus.DISABLED)).rowcount:
+            mine = statement.where(_table.account == account, _table.id == code_id)
+            if not connection.execute(mine).rowcount:
                 raise NotFoundError(f"there is no activation code {code_id}", "rehost code list shows all")
 
-    def _record(self, row: Any) -> ActivationCode:
-        expired = row.status == CodeStatus.ACTIVE and row.expires <= self._database.now()
-        status = CodeStatus.EXPIRED if expired else CodeStatus(row.status)
-        return ActivationCode(
-            row.id,
-            row.account,
-            row.name,
-            row.description,
-            row.count,
-            row.used,
-            row.expires,
-            row.created,
-            status,
+
+def _check_quota(connection: sa.Connection, account: str, quota: int) -> None:
+    count = sa.select(sa.func.count()).select_from(activation_codes).where(_table.account == account)
+    if connection.execute(count).scalar_one() >= quota:
+        raise AccessTokenQuotaError(
+            f"the account has {quota} activation codes", "delete those that are not needed any more"
         )
+
+
+def _status(now: float) -> sa.ColumnElement[str]:
+    """In SQL so that listings can filter by it: an active code expires without anybody's doing."""
+    expired = sa.and_(_table.status == CodeStatus.ACTIVE.value, _table.expires <= now)
+    return sa.case((expired, CodeStatus.EXPIRED.value), else_=_table.status)
+
+
+def _conditions(want: CodeFilter, now: float) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if want.ids:
+        conditions.append(_table.id.in_(want.ids))
+    if want.name:
+        conditions.append(_table.name == want.name)
+    if want.status:
+        conditions.append(_status(now) == want.status)
+    return conditions
+
+
+def _record(row: Any) -> ActivationCode:
+    return ActivationCode(
+        row.id,
+        row.account,
+        row.name,
+        row.description,
+        row.count,
+        row.used,
+        row.expires,
+        row.created,
+        CodeStatus(row.state),
+    )
 
 
 def redeem(connection: sa.Connection, code: str, now: float) -> str:

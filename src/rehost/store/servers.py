@@ -9,16 +9,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from rehost.core.agentapi import Assignment, Heartbeat, Register
-from rehost.core.errors import AgentIdentityError, NotFoundError
+from rehost.core.errors import (
+    AgentIdentityError,
+    DuplicateSourceNameError,
+    NotFoundError,
+    RelatedJobError,
+    RunningJobError,
+    SourceServerStateError,
+)
 from rehost.core.ids import Kind
-from rehost.core.job import Status
+from rehost.core.job import Event, JobState, Status
 from rehost.core.server import Inventory, ServerState
-from rehost.store import codes
+from rehost.store import codes, transition
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs, source_servers
-from rehost.store.tags import forget
+from rehost.store.tags import Tag, Taggable, forget, tagged
+from rehost.store.transition import Job
 
 HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
@@ -43,6 +51,8 @@ class SourceServer:
     error_msg: str
     job_id: str  # the newest job; empty: none yet
     created: float
+    workgroup_id: str  # empty: in none
+    resource_group_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,10 @@ class ServerFilter:
     job_id: str = ""
     name: str = ""
     state: str = ""
+    workgroup_id: str = ""
+    resource_group_id: str = ""
+    job_types: Sequence[int] = ()  # has a job of one of these types
+    tags: Sequence[Tag] = ()
 
 
 class SourceServers:
@@ -118,7 +132,8 @@ class SourceServers:
     def find(self, account: str, want: ServerFilter, page: Page) -> Listing[SourceServer]:
         """Newest first."""
         now = self._database.now()
-        query = _select(now).where(_table.account == account, *_conditions(want, now))
+        having = tagged(_table.id, account, Taggable.SOURCE, want.tags)
+        query = _select(now).where(_table.account == account, *_conditions(want, now), *having)
         query = query.order_by(_table.created.desc(), _table.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, _record)
@@ -134,12 +149,42 @@ class SourceServers:
             heartbeat=self._database.now(),
         )
 
-    def describe(self, server_id: str, name: str, description: str) -> None:
-        """Give a source server another name and description."""
-        self._update(server_id, name=name, description=description)
+    def modify(self, server_id: str, actor: str, **changes: str) -> None:
+        """Change name, description or resource_group_id.
 
-    def mark_deleting(self, server_id: str) -> None:
-        self._update(server_id, deleting=True)
+        NotFoundError, SourceServerStateError while it is Deleting, or DuplicateSourceNameError; then nothing
+        has changed. Hostnames may repeat: only names that people give are held against the others.
+        """
+        with self._database.write() as connection:
+            server = read(connection, server_id, self._database.now())
+            if server.state is ServerState.DELETING:
+                raise SourceServerStateError(f"the source server {server_id} is being deleted")
+            if "name" in changes:
+                _check_name(connection, server, changes["name"])
+            if changes:
+                connection.execute(_of(server_id).values(**changes))
+                note(connection, self._database.now(), server_id, actor, "MODIFY", ", ".join(changes))
+
+    def delete(self, server_id: str, force: bool, actor: str) -> tuple[Job, ...]:
+        """Move a source server to Deleting, and its jobs with it, in one transaction; these jobs.
+
+        NotFoundError, SourceServerStateError while it is Deleting, RunningJobError while a job of it runs,
+        RelatedJobError when it has jobs and `force` is not set; then nothing has changed.
+        """
+        with self._database.write() as connection:
+            now = self._database.now()
+            server = read(connection, server_id, now)
+            if server.state is ServerState.DELETING:
+                raise SourceServerStateError(f"the source server {server_id} is being deleted already")
+            query = sa.select(jobs).where(jobs.c.source_id == server_id).order_by(jobs.c.created, jobs.c.id)
+            related = tuple(map(transition.record, connection.execute(query.with_for_update())))
+            _check_jobs(server_id, related, force)
+            rest = tuple(job for job in related if job.state is not JobState.DELETING)
+            for job in rest:
+                transition.move(connection, now, job, Event.DELETE, actor, f"with {server_id}")
+            connection.execute(_of(server_id).values(deleting=True))
+            note(connection, now, server_id, actor, "DELETE")
+            return rest
 
     def remove(self, server_id: str) -> None:
         """The agent's identity and the tags end with the row; a repeated call does nothing."""
@@ -161,6 +206,12 @@ class SourceServers:
         query = sa.select(_table.id, _table.assignment_version).where(_table.id.in_(server_ids))
         with self._database.read() as connection:
             return {row.id: row.assignment_version for row in connection.execute(query)}
+
+    def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
+        """The workgroup of each of those that are there; empty: in none."""
+        query = sa.select(_table.id, _table.workgroup_id).where(_table.id.in_(server_ids))
+        with self._database.read() as connection:
+            return {row.id: row.workgroup_id for row in connection.execute(query)}
 
     def assign(self, server_id: str, assignment: Assignment) -> None:
         self._update(server_id, assignment=assignment, assignment_version=_table.assignment_version + 1)
@@ -223,6 +274,28 @@ def _unknown(server_id: str) -> NotFoundError:
     return NotFoundError(f"there is no source server {server_id}", "list them with: rehost source list")
 
 
+def _check_name(connection: sa.Connection, server: SourceServer, name: str) -> None:
+    query = sa.select(_table.id).where(
+        _table.account == server.account, _table.name == name, _table.id != server.id
+    )
+    if other := connection.execute(query).scalar():
+        raise DuplicateSourceNameError(f"the source server {other} is named {name}", "choose another name")
+
+
+def _check_jobs(server_id: str, related: Sequence[Job], force: bool) -> None:
+    running = [job.id for job in related if job.state.status is Status.RUNNING]
+    if running:
+        raise RunningJobError(
+            f"the source server {server_id} has the running job {', '.join(running)}",
+            "wait until it has finished, or stop it",
+        )
+    if related and not force:
+        raise RelatedJobError(
+            f"the source server {server_id} has {', '.join(job.id for job in related)}",
+            "delete these jobs first, or set Force=true to delete them together with the source server",
+        )
+
+
 def _offline(now: float) -> sa.ColumnElement[bool]:
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
@@ -260,6 +333,13 @@ def _conditions(want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
         conditions.append(_table.name == want.name)
     if want.state:
         conditions.append(_state(now) == want.state)
+    if want.workgroup_id:
+        conditions.append(_table.workgroup_id == want.workgroup_id)
+    if want.resource_group_id:
+        conditions.append(_table.resource_group_id == want.resource_group_id)
+    if want.job_types:
+        of_types = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.job_type.in_(want.job_types))
+        conditions.append(of_types)
     return conditions
 
 
@@ -280,4 +360,6 @@ def _record(row: Any) -> SourceServer:
         error_msg=row.error_msg,
         job_id=row.job_id or "",
         created=row.created,
+        workgroup_id=row.workgroup_id,
+        resource_group_id=row.resource_group_id,
     )

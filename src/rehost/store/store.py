@@ -20,6 +20,7 @@ from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
 from rehost.store.tokens import ClientTokens
+from rehost.store.workgroups import Workgroups
 
 DATABASE_FILE = "rehost.db"
 
@@ -41,6 +42,7 @@ class Store:
     images: Images
     events: Events
     tags: Tags
+    workgroups: Workgroups
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
@@ -71,6 +73,7 @@ class Store:
             Images(database),
             Events(database),
             Tags(database),
+            Workgroups(database),
         )
 
     def close(self) -> None:

@@ -129,7 +129,8 @@ def put(connection: sa.Connection, account: str, kind: Taggable, resource: str, 
     there = connection.execute(count).scalar_one()
     if there + len(new) > MOST_TAGS:
         raise TooManyTagsError(
-            f"{resource} would have {there + len(new)} tags", f"a resource has at most {MOST_TAGS} tags"
+            f"the resource {resource} would have {there + len(new)} tags",
+            f"a resource has at most {MOST_TAGS} tags",
         )
     if new:
         rows = [
@@ -151,9 +152,8 @@ def forget(connection: sa.Connection, resource: str) -> None:
 
 
 def _check(connection: sa.Connection, account: str, kind: Taggable, resources: Sequence[str]) -> None:
-    """Locks the rows where there are row locks: two callers must not both count the tags that were there."""
     table = _TABLES[kind]
     query = sa.select(table.c.id).where(table.c.id.in_(resources), table.c.account == account)
-    there = set(connection.execute(query.order_by(table.c.id)).scalars())
+    there = set(connection.execute(query).scalars())
     if missing := [resource for resource in resources if resource not in there]:
         raise TaggedResourceError(f"there is no {kind} {', '.join(missing)}", "list what is there")

@@ -24,6 +24,14 @@ class PinnedConnection(http.client.HTTPSConnection):
             plain.close()
             raise
 
+    def certificate(self) -> bytes:
+        """The peer's, as DER; OSError before the connection is there."""
+        sock = self.sock
+        der = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        if der is None:
+            raise OSError("the connection has no certificate")
+        return der
+
     def allow(self, timeout: float) -> None:
         """Seconds that the next answer may take."""
         if self.sock is not None:

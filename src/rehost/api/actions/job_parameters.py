@@ -127,11 +127,13 @@ DESCRIBE = (
 
 
 def _network(values: Values) -> None:
+    """NetMode=2 needs VSwitchId."""
     if values.number("NetMode") == 2 and not values.text("VSwitchId"):
         raise errors.missing("VSwitchId", "NetMode=2, the private network, needs it.")
 
 
 def _periodic(values: Values) -> None:
+    """RunOnce=false needs Frequency and MaxNumberOfImageToKeep."""
     if values.truth("RunOnce"):
         return
     for name in ("Frequency", "MaxNumberOfImageToKeep"):
@@ -140,6 +142,7 @@ def _periodic(values: Values) -> None:
 
 
 def check_target(values: Values) -> None:
+    """TargetType=Instance needs InstanceId; only Image is built yet."""
     target = values.text("TargetType")
     if target == "Instance" and not values.text("InstanceId"):
         raise errors.missing("InstanceId", "TargetType=Instance needs it.")
@@ -148,11 +151,13 @@ def check_target(values: Values) -> None:
 
 
 def _job_type(values: Values) -> None:
+    """Only JobType=0 is built."""
     if values.number("JobType"):
         raise errors.not_yet("JobType", values.number("JobType"), "it migrates servers", "Use JobType=0.")
 
 
 def check_replication(values: Values) -> None:
+    """ReplicationParameters is a JSON object of the keys that docs/cli.md explains."""
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
@@ -160,7 +165,7 @@ def check_replication(values: Values) -> None:
 
 
 def check_disks(values: Values) -> None:
-    """In both shapes of the disks, which are not given together."""
+    """Disks comes alone; a partition's name and SizeBytes go together; Block is true."""
     tree = values.struct("Disks")
     by_device = [part for disk in values.structs("DataDisk") for part in disk.structs("Part")]
     _check_parts([*values.structs("SystemDiskPart"), *by_device], "Device")
@@ -188,6 +193,7 @@ def _check_parts(parts: Iterable[Values], name: str) -> None:
 
 
 def _launch_template(values: Values) -> None:
+    """LaunchTemplateVersion needs LaunchTemplateId."""
     if values.text("LaunchTemplateVersion") and not values.text("LaunchTemplateId"):
         raise errors.missing("LaunchTemplateId", "LaunchTemplateVersion is a version of it.")
 

@@ -187,4 +187,5 @@ FIELDS: Fields = (
     Field("VSwitchId", Kind.STRING),
     Field("ValidTime", Kind.TIME, "When it expires; absent: never."),
     Field("VpcId", Kind.STRING),
+    Field("WorkgroupId", Kind.STRING, "Of its source server; absent: that one is gone. Empty: in none."),
 )

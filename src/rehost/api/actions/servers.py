@@ -1,20 +1,30 @@
 """The actions on source servers."""
 
-import msgspec
+from collections.abc import Sequence
 
 from rehost.api import errors
-from rehost.api.actions import paging
+from rehost.api.actions import paging, tag_parameters
+from rehost.api.actions.server_reply import FIELDS, reply
 from rehost.api.services import Call
-from rehost.api.spec import Action, Field, Kind, Later, Resource, Text, Texts, Truth, Wrapped, choices
+from rehost.api.spec import (
+    IDENTIFIER,
+    NAME,
+    SHORT_TEXT,
+    Action,
+    Resource,
+    Text,
+    Texts,
+    Truth,
+    Wrapped,
+    choices,
+)
 from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
-from rehost.core.job import Status
-from rehost.core.server import Disk, Inventory, KernelLevel, Partition, ServerState, device_name, gib
+from rehost.core.server import ServerState
+from rehost.store.paging import Page
 from rehost.store.servers import ServerFilter, SourceServer
 
-OFFLINE = "SourceServer.Offline"
-
-_NEEDED = ("/", "/boot", "/boot/efi", "/usr", "/var", "/etc")  # no booted system without these
+JOB_TYPES = choices("0", "1", "2", "3")
 
 
 def describe(call: Call, values: Values) -> dict[str, object]:
@@ -24,30 +34,28 @@ def describe(call: Call, values: Values) -> dict[str, object]:
         job_id=values.text("JobId"),
         name=values.text("Name"),
         state=values.text("State"),
+        workgroup_id=values.text("WorkgroupId"),
+        resource_group_id=values.text("ResourceGroupId"),
+        job_types=tuple(map(int, values.texts("RelatedJobType"))),
+        tags=tag_parameters.tags(values),
     )
     found = call.store.servers.find(call.account, want, page)
-    return {"SourceServers": [_reply(server) for server in found.items], **paging.reply(page, found.total)}
+    tags = call.store.tags.of([server.id for server in found.items])
+    servers = [reply(server, tags[server.id]) for server in found.items]
+    return {"SourceServers": servers, **paging.reply(page, found.total)}
+
+
+def modify(call: Call, values: Values) -> dict[str, object]:
+    server = own(call, values.text("SourceId"))
+    columns = {"Name": "name", "Description": "description", "ResourceGroupId": "resource_group_id"}
+    changes = {column: values.text(name) for name, column in columns.items() if values.given(name)}
+    call.store.servers.modify(server.id, call.actor, **changes)
+    return {}
 
 
 def delete(call: Call, values: Values) -> dict[str, object]:
     server = own(call, values.text("SourceId"))
-    if server.state is ServerState.DELETING:
-        raise errors.documented("SourceServerState.Invalid", f"{server.id} is being deleted already.")
-    related = call.store.jobs.of_source(server.id)
-    running = [job.id for job in related if job.state.status is Status.RUNNING]
-    if running:
-        raise errors.documented(
-            "SourceServer.WithRunningReplicationJob",
-            f"{server.id} has the running job {', '.join(running)}.",
-            "Wait until it has finished.",
-        )
-    if related and not values.truth("Force"):
-        raise errors.documented(
-            "ReplicationJob.Related",
-            f"{server.id} has {', '.join(job.id for job in related)}.",
-            "Delete these jobs first, or set Force=true to delete them together with the source server.",
-        )
-    call.services.lifecycle.delete_source(server.id, call.actor)
+    call.services.lifecycle.delete_source(server.id, bool(values.truth("Force")), call.actor)
     return {}
 
 
@@ -62,117 +70,15 @@ def own(call: Call, source_id: str) -> SourceServer:
     return server
 
 
-def _reply(server: SourceServer) -> dict[str, object]:
-    inventory = server.inventory
-    code, message = _error(server)
-    return {
-        "AgentVersion": server.agent_version,
-        "Architecture": inventory.architecture,
-        "CreationTime": server.created,
-        "DataDisks": [_data_disk(inventory, disk) for disk in inventory.data_disks],
-        "Description": server.description,
-        "ErrorCode": code,
-        "HeartbeatRate": server.heartbeat_rate,
-        "JobId": server.job_id,
-        "KernelLevel": inventory.kernel_level,
-        "Name": server.name,
-        "Platform": inventory.platform,
-        "ReplicationDriver": "SMT",
-        "SourceId": server.id,
-        "State": server.state.value,
-        "StatusInfo": _status(inventory, code, message),
-        "SystemDiskParts": _parts(inventory, inventory.system_disk),
-        "SystemDiskSize": gib(inventory.system_disk.size),
-        "SystemInfo": server.system_info,
-    }
+def all_own(call: Call, source_ids: Sequence[str]) -> tuple[SourceServer, ...]:
+    """Source servers of the caller's account; when one is not, its id is in the error."""
+    page = Page(size=len(source_ids))
+    found = call.store.servers.find(call.account, ServerFilter(ids=source_ids), page).items
+    missing = set(source_ids) - {server.id for server in found}
+    if missing:
+        raise errors.not_found("SourceId", ", ".join(sorted(missing)))
+    return found
 
-
-def _status(inventory: Inventory, code: str, message: str) -> str:
-    """What there is to say, as JSON; empty if there is nothing."""
-    said = {"error_code": code, "error_msg": message} if code else {}
-    if inventory.untracked:
-        said["untracked"] = inventory.untracked
-    return _text(said) if said else ""
-
-
-def _error(server: SourceServer) -> tuple[str, str]:
-    if server.offline:
-        missed = "Its agent's heartbeats do not come. See that the agent runs and reaches the control plane."
-        return OFFLINE, missed
-    return server.error_code, server.error_msg
-
-
-def _data_disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
-    mounts = [partition.mount for partition in disk.partitions if partition.mount]
-    return {
-        "Index": disk.index,
-        "Parts": _parts(inventory, disk),
-        "Path": mounts[0] if mounts else disk.path,
-        "Size": gib(disk.size),
-    }
-
-
-def _parts(inventory: Inventory, disk: Disk) -> list[dict[str, object]]:
-    return [
-        {
-            "CanBlock": inventory.kernel_level >= KernelLevel.BLOCKS,
-            "Device": device_name(disk, partition),
-            "Need": _needed(disk, partition),
-            "Path": partition.mount,
-            "SizeBytes": partition.size,
-        }
-        for partition in disk.partitions
-    ]
-
-
-def _needed(disk: Disk, partition: Partition) -> bool:
-    return disk.index == 0 or partition.mount in _NEEDED
-
-
-def _text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-_PART = (
-    Field("CanBlock", Kind.BOOLEAN, "It can be copied block by block."),
-    Field("Device", Kind.STRING, "Its name in this API."),
-    Field("Need", Kind.BOOLEAN, "It has to be part of a migration."),
-    Field("Path", Kind.STRING, "Where it is mounted."),
-    Field("SizeBytes", Kind.LONG, "Bytes."),
-)
-_SERVER = (
-    Field("AgentVersion", Kind.STRING, "The agent's version."),
-    Field("Architecture", Kind.STRING, "x86_64, …"),
-    Field("CreationTime", Kind.TIME, "When it was registered."),
-    Wrapped(
-        "DataDisks",
-        "DataDisk",
-        (
-            Field("Index", Kind.INTEGER, "From 1."),
-            Wrapped("Parts", "Part", _PART),
-            Field("Path", Kind.STRING, "Where its first mounted partition is, else its device."),
-            Field("Size", Kind.INTEGER, "GiB."),
-        ),
-    ),
-    Field("Description", Kind.STRING),
-    Field("ErrorCode", Kind.STRING, f"{OFFLINE} when heartbeats do not come, else what the agent reports."),
-    Field("HeartbeatRate", Kind.INTEGER, "Seconds."),
-    Field("JobId", Kind.STRING, "The newest replication job."),
-    Field("KernelLevel", Kind.INTEGER, "0: file copy only, 1: block copy, 2: block copy with tracking."),
-    Field("Name", Kind.STRING),
-    Field("Platform", Kind.STRING, "The distribution."),
-    Field("ReplicationDriver", Kind.STRING, "SMT."),
-    Field("SourceId", Kind.STRING),
-    Field("State", Kind.STRING, "Unavailable, Available, InUse or Deleting."),
-    Field(
-        "StatusInfo",
-        Kind.STRING,
-        "JSON: error_code and error_msg when something is wrong; untracked: why KernelLevel is not 2.",
-    ),
-    Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
-    Field("SystemDiskSize", Kind.INTEGER, "GiB."),
-    Field("SystemInfo", Kind.STRING, "JSON of at most 1 KB."),
-)
 
 ACTIONS = (
     Action(
@@ -183,15 +89,36 @@ ACTIONS = (
             Text("JobId", "The source server of a replication job."),
             Text("State", "Its state.", choices=choices(*(state.value for state in ServerState))),
             Text("Name", "Its name."),
-            Later("Tag", "Source servers with these tags.", "Filter by SourceId, JobId, State or Name."),
-            Later("WorkgroupId", "Those of a workgroup.", "Filter by SourceId, JobId, State or Name."),
-            Later("ResourceGroupId", "Those of a resource group.", "Filter by SourceId, State or Name."),
-            Later("RelatedJobType", "By the type of their jobs.", "Filter by SourceId, State or Name."),
+            Text("WorkgroupId", "The workgroup that it is in."),
+            Text("ResourceGroupId", "Its resource group."),
+            Texts("RelatedJobType", "It has a job of one of these types.", choices=JOB_TYPES, most=4),
+            tag_parameters.WANTED,
             *paging.PARAMETERS,
         ),
         describe,
-        (Wrapped("SourceServers", "SourceServer", _SERVER), *paging.REPLY),
+        (Wrapped("SourceServers", "SourceServer", FIELDS), *paging.REPLY),
+        (tag_parameters.no_value_alone,),
+        ("InvalidParameter.TagValue",),
         resources=(Resource("sourceServer"),),
+    ),
+    Action(
+        "ModifySourceServerAttribute",
+        "Give a source server another name or description, in any state but Deleting; what is absent stays.",
+        (
+            Text("SourceId", "The source server.", required=True),
+            Text("Name", "Its name, which no other source server of the account has.", form=NAME),
+            Text("Description", "Its description; empty: none.", form=SHORT_TEXT, blank=True),
+            Text(
+                "ResourceGroupId",
+                "Its resource group; empty: none.",
+                form=IDENTIFIER,
+                blank=True,
+                addition=True,
+            ),
+        ),
+        modify,
+        codes=("InvalidSourceId.NotFound", "SourceServerState.Invalid", "SourceServerName.Duplicate"),
+        resources=(Resource("sourceServer", "SourceId"),),
     ),
     Action(
         "DeleteSourceServer",

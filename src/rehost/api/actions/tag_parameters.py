@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehost.api import errors
-from rehost.api.spec import TAG_KEY, TAG_VALUE, Field, Kind, Structs, Text, Wrapped
+from rehost.api.spec import (
+    RESOURCE_TAG_KEY,
+    RESOURCE_TAG_VALUE,
+    TAG_KEY,
+    TAG_VALUE,
+    Field,
+    Kind,
+    Structs,
+    Text,
+    Wrapped,
+)
 from rehost.api.values import Values
 from rehost.store.tags import MOST_TAGS, Tag
 
@@ -13,6 +23,14 @@ GIVEN = Structs(
     members=(
         Text("Key", "The tag's key.", form=TAG_KEY, required=True),
         Text("Value", "The tag's value.", form=TAG_VALUE),
+    ),
+    most=MOST_TAGS,
+)  # fmt: skip
+GIVEN_TO_RESOURCES = Structs(
+    "Tag", "Tags to give; a key that a resource has gets the new value.",
+    members=(
+        Text("Key", "The tag's key.", form=RESOURCE_TAG_KEY, required=True),
+        Text("Value", "The tag's value.", form=RESOURCE_TAG_VALUE),
     ),
     most=MOST_TAGS,
 )  # fmt: skip
@@ -41,7 +59,7 @@ def reply(found: tuple[Tag, ...]) -> list[Mapping[str, Any]]:
 
 
 def distinct_keys(values: Values) -> None:
-    """Rule: a key is given once."""
+    """Each Tag.N.Key is given once."""
     keys = [tag.text("Key") for tag in values.structs("Tag")]
     for key in keys:
         if keys.count(key) > 1:
@@ -49,7 +67,7 @@ def distinct_keys(values: Values) -> None:
 
 
 def no_value_alone(values: Values) -> None:
-    """Rule: what is looked for has a key."""
+    """Tag.N.Value needs Tag.N.Key."""
     for tag in values.structs("Tag"):
         if tag.text("Value") and not tag.text("Key"):
             name = tag.full("Value")
