@@ -9,8 +9,10 @@ import pytest
 from rehost.api import gateway, rpc
 from rehost.api.actions import ACTIONS
 from rehost.api.spec import Field, Fields, Nested
+from rehost.core.job import JobState
 from tests.api.signed import call, sign_v1, v1_parameters
 from tests.api.world import World
+from tests.jobpaths import bring_to
 
 SERVERS = {
     "SourceServers": {
@@ -225,6 +227,28 @@ def test_xml_nests_as_the_reference_does(running: World, action: str, path: str)
     assert (reply.status, root.tag) == (200, f"{action}Response")
     assert root.find(path) is not None
     assert root.find("RequestId") is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "parameters"),
+    [
+        ("StartReplicationJob", JobState.READY, {}),
+        ("StopReplicationJob", JobState.SYNCING, {}),
+        ("CutOverReplicationJob", JobState.WAITING, {"SyncData": "false"}),
+        ("ModifyReplicationJobAttribute", JobState.READY, {"Name": "testMigrationTaskName"}),
+        ("DeleteReplicationJob", JobState.READY, {}),
+    ],
+)
+def test_replies_of_nothing_but_a_request_id(
+    world: World, action: str, state: JobState, parameters: dict[str, str]
+) -> None:
+    """Their root is the action's name, though the reference's examples of two have DeleteReplicationJob's."""
+    job = call(world, "CreateReplicationJob", RegionId="cn-hangzhou", SourceId=world.source().id)[1]["JobId"]
+    bring_to(world.store, job, state)
+    reply = ask(world, "xml", action, JobId=job, **parameters)
+    root = ElementTree.fromstring(reply.body)
+    assert (reply.status, root.tag) == (200, f"{action}Response")
+    assert [child.tag for child in root] == ["RequestId"]
 
 
 def test_xml_errors(world: World) -> None:

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     )
     from aliyunsdksmc.request.v20190601.CreateReplicationJobRequest import CreateReplicationJobRequest
     from aliyunsdksmc.request.v20190601.CreateWorkgroupRequest import CreateWorkgroupRequest
+    from aliyunsdksmc.request.v20190601.CutOverReplicationJobRequest import CutOverReplicationJobRequest
     from aliyunsdksmc.request.v20190601.DeleteAccessTokenRequest import DeleteAccessTokenRequest
     from aliyunsdksmc.request.v20190601.DeleteReplicationJobRequest import DeleteReplicationJobRequest
     from aliyunsdksmc.request.v20190601.DeleteSourceServerRequest import DeleteSourceServerRequest
@@ -36,17 +37,23 @@ with warnings.catch_warnings():
     )
     from aliyunsdksmc.request.v20190601.ListAccessTokensRequest import ListAccessTokensRequest
     from aliyunsdksmc.request.v20190601.ListTagResourcesRequest import ListTagResourcesRequest
+    from aliyunsdksmc.request.v20190601.ModifyReplicationJobAttributeRequest import (
+        ModifyReplicationJobAttributeRequest,
+    )
     from aliyunsdksmc.request.v20190601.ModifySourceServerAttributeRequest import (
         ModifySourceServerAttributeRequest,
     )
     from aliyunsdksmc.request.v20190601.ModifyWorkgroupAttributeRequest import ModifyWorkgroupAttributeRequest
     from aliyunsdksmc.request.v20190601.StartReplicationJobRequest import StartReplicationJobRequest
+    from aliyunsdksmc.request.v20190601.StopReplicationJobRequest import StopReplicationJobRequest
     from aliyunsdksmc.request.v20190601.TagResourcesRequest import TagResourcesRequest
     from aliyunsdksmc.request.v20190601.UntagResourcesRequest import UntagResourcesRequest
 
+from rehost.core.job import Event, JobState
 from rehost.core.server import GIB
 from rehost.store.keys import KeyStatus
 from tests.api.world import Certificates, World
+from tests.jobpaths import bring_to
 
 pytestmark = [
     # Its bundled urllib3 uses what the ssl module is about to drop.
@@ -132,6 +139,33 @@ def test_a_migrations_life(classic: Classic, world: World) -> None:
     assert (refused.get_http_status(), refused.get_error_code()) == (400, "ReplicationJob.InvalidStatus")
     refused = classic.refusal(asked(DeleteSourceServerRequest, SourceId=source.id, Force=True))
     assert refused.get_error_code() == "SourceServer.WithRunningReplicationJob"
+
+
+def test_a_job_that_runs_again_is_changed_stopped_and_cut_over(classic: Classic, world: World) -> None:
+    source = world.source()
+    wishes = {"RunOnce": False, "Frequency": 12, "MaxNumberOfImageToKeep": 3}
+    job = classic(asked(CreateReplicationJobRequest, SourceId=source.id, **wishes))["JobId"]
+    change = asked(
+        ModifyReplicationJobAttributeRequest, JobId=job, Name="changed", Frequency=6, SystemDiskSize=60,
+        DataDisks=[{"Index": 1, "Size": 70}],
+    )  # fmt: skip
+    assert classic(change).keys() == {"RequestId"}
+    found = classic(asked(DescribeReplicationJobsRequest, JobIds=[job]))
+    shown = found["ReplicationJobs"]["ReplicationJob"][0]
+    assert (shown["Name"], shown["Frequency"], shown["SystemDiskSize"]) == ("changed", 6, 60)
+    assert shown["DataDisks"]["DataDisk"][0]["Size"] == 70
+    stop = asked(StopReplicationJobRequest, JobId=job)
+    cut_over = asked(CutOverReplicationJobRequest, JobId=job)
+    for request in (stop, cut_over):
+        refused = classic.refusal(request)
+        assert (refused.get_http_status(), refused.get_error_code()) == (400, "ReplicationJob.InvalidStatus")
+    bring_to(world.store, job, JobState.SYNCING)
+    assert classic(stop, "GET").keys() == {"RequestId"}
+    for event in (Event.START, Event.PREPARED, Event.SYNCED, Event.PROCESSED, Event.WAIT):
+        world.store.jobs.apply(job, event, "test")
+    cut_over.set_SyncData(False)
+    assert classic(cut_over).keys() == {"RequestId"}
+    assert world.store.jobs.get(job).cut_over
 
 
 def test_deleting(classic: Classic, world: World) -> None:

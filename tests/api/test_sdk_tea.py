@@ -14,9 +14,11 @@ with warnings.catch_warnings():
     from alibabacloud_tea_util.models import RuntimeOptions
     from Tea.exceptions import TeaException
 
+from rehost.core.job import Event, JobState
 from rehost.core.server import GIB
 from rehost.store.keys import KeyStatus
 from tests.api.world import Certificates, World
+from tests.jobpaths import bring_to
 
 V3, V1 = None, "v2"  # the SDK's names of the signatures
 
@@ -179,6 +181,42 @@ def test_deleting(tea: Tea, world: World) -> None:
     assert tea("delete_replication_job", models.DeleteReplicationJobRequest(job_id=job)).request_id
     force = models.DeleteSourceServerRequest(source_id=source.id, force=True)
     assert tea("delete_source_server", force).request_id
+
+
+def test_a_job_that_runs_again_is_changed_stopped_and_cut_over(tea: Tea, world: World) -> None:
+    source = world.source()
+    system = models.CreateReplicationJobRequestDisksSystem(size=50, lvm=False)
+    part = models.CreateReplicationJobRequestDisksDataPart(path="/home/data", size_bytes=29 * GIB, block=True)
+    data = models.CreateReplicationJobRequestDisksData(disk_id="/dev/sdb", size=40, part=[part])
+    request = models.CreateReplicationJobRequest(
+        region_id="local", source_id=source.id, run_once=False, frequency=12, max_number_of_image_to_keep=3,
+        disks=models.CreateReplicationJobRequestDisks(system=system, data=[data]), job_type=0,
+        resource_group_id="rg-1", launch_template_id="lt-1", launch_template_version="1", client_token="t",
+    )  # fmt: skip
+    job = tea("create_replication_job", request).job_id
+    assert tea("create_replication_job", request).job_id == job
+    disks = [models.ModifyReplicationJobAttributeRequestDataDisk(index=1, size=60)]
+    change = models.ModifyReplicationJobAttributeRequest(
+        job_id=job, name="changed", frequency=6, data_disk=disks
+    )
+    assert tea("modify_replication_job_attribute", change).request_id
+    find = models.DescribeReplicationJobsRequest(job_id=[job], job_type=0, resource_group_id="rg-1")
+    shown = tea("describe_replication_jobs", find).replication_jobs.replication_job[0]
+    assert (shown.name, shown.frequency, shown.launch_template_id) == ("changed", 6, "lt-1")
+    assert (shown.disks.system.size, shown.disks.data.data[0].size) == (50, 60)
+    assert shown.disks.data.data[0].parts.part[0].path == "/home/data"
+    refused = tea.refusal("stop_replication_job", models.StopReplicationJobRequest(job_id=job))
+    assert (refused.code, refused.statusCode) == ("ReplicationJob.InvalidStatus", 400)
+    bring_to(world.store, job, JobState.SYNCING)
+    assert tea("stop_replication_job", models.StopReplicationJobRequest(job_id=job)).request_id
+    cut_over = models.CutOverReplicationJobRequest(job_id=job, sync_data=True)
+    assert tea.refusal("cut_over_replication_job", cut_over).code == "ReplicationJob.InvalidStatus"
+    refused = tea.refusal("modify_replication_job_attribute", change)
+    assert refused.code == "ReplicationJob.InvalidStatus"
+    for event in (Event.START, Event.PREPARED, Event.SYNCED, Event.PROCESSED, Event.WAIT):
+        world.store.jobs.apply(job, event, "test")
+    assert tea("cut_over_replication_job", cut_over).request_id
+    assert world.store.jobs.get(job).cut_over
 
 
 def test_async(tea: Tea, world: World) -> None:

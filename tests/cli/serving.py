@@ -1,7 +1,7 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
-As a program: `python -m tests.cli.serving DATA CACHE POINT DATABASE`. At the point it writes DATA/reached and
-stands still, so that a test can kill it exactly there.
+As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE`. At the point it writes
+DATA/reached and stands still, so that a test can kill it exactly there.
 """
 
 import json
@@ -91,13 +91,13 @@ class StandingConverter:
         return {"changes": []}
 
 
-def _main(data: Path, cache: Path, point: str, database: str) -> None:
+def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> None:
     def stand(here: str) -> None:
         if here == point:
             (data / "reached").write_text(here)
             threading.Event().wait()
 
-    config = ServeConfig(data, "127.0.0.1:0", "127.0.0.1:0", database=database, helper_cache=cache)
+    config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
     serve(
         config,
         lambda serving: print(serving.endpoint, flush=True),
@@ -106,22 +106,27 @@ def _main(data: Path, cache: Path, point: str, database: str) -> None:
 
 
 class ControlPlane:
-    """The process, and what people and agents do with it."""
+    """The process, and what people and agents do with it. It is started again at the place where it was."""
 
     def __init__(self, data: Path, cache: Path) -> None:
         self.data = data
         self._cache = cache
+        self._listen = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, point: str = "", database: str = "") -> None:
         (self.data / "reached").unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.serving", str(self.data), str(self._cache), point, database],
+            [
+                sys.executable, "-m", "tests.cli.serving",
+                self.data, self._cache, self._listen, point, database,
+            ],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.endpoint = self.process.stdout.readline().strip()
         assert self.endpoint, f"it ended with {self.process.wait()}"
+        self._listen = self.endpoint.removeprefix("https://")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -232,4 +237,4 @@ class Agent:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -14,6 +14,7 @@ import pytest
 from rehost.agent.control import ControlClient
 from rehost.cli import datafolder, keyring, main
 from rehost.core.agentapi import ErrorReport, Register, Result
+from rehost.core.job import JobState
 from tests.cli.serving import ROOT, Agent, ControlPlane
 
 Capture = pytest.CaptureFixture[str]
@@ -91,6 +92,48 @@ def test_a_job_is_created_shown_and_deleted(plane: ControlPlane, rehost: Rehost)
 def test_a_job_that_runs_again_says_when_and_what_it_keeps(plane: ControlPlane, rehost: Rehost) -> None:
     job = rehost("job", "create", Agent(plane).source, "--every", "12", "--keep", "2").strip()
     assert "12 h after each run; the newest 2 images are kept" in rehost("job", "show", job)
+    rehost("job", "delete", job)
+
+
+def test_a_job_is_changed_stopped_and_tells_what_happened(plane: ControlPlane, rehost: Rehost) -> None:
+    agent = Agent(plane)
+    wishes = ("--every", "12", "--at", "2000-01-01T00:00:00Z")
+    rehost("job", "create", agent.source, *wishes, exits=1)
+    assert "ScheduledStartTime" in rehost.err
+    job = rehost("job", "create", agent.source, "--every", "12", "--valid-until", "never").strip()
+    changes = ("--name", "changed", "--every", "6", "--keep", "1")
+    assert rehost.json("job", "modify", job, *changes) == {"JobId": job}
+    shown = rehost.json("job", "show", job)
+    assert (shown["Name"], shown["Frequency"], shown["MaxNumberOfImageToKeep"]) == ("changed", 6, 1)
+    assert "ValidTime" not in shown
+    rehost("job", "cutover", job, exits=1)
+    assert "possible from Waiting" in rehost.err
+    rehost("job", "stop", job, exits=1)
+    rehost("job", "start", job)
+    agent.wait_for_assignment()
+    rehost("job", "stop", job)
+    assert f"rehost job start {job} goes on" in rehost.err
+    rehost("job", "modify", job, "--image-name", "late", exits=1)
+    assert "ImageName can be changed while a job is Ready" in rehost.err
+    happened = rehost.json("job", "events", job)
+    assert [(event["Event"], event["State"]) for event in happened] == [
+        ("CREATE", "Ready"),
+        ("MODIFY", ""),
+        ("START", "Running/Preparing"),
+        ("PREPARED", "Running/Syncing"),
+        ("STOP", "Stopped/Syncing"),
+    ]
+    assert "Stopped/Syncing" in rehost("job", "events", job)
+    rehost("job", "delete", job)
+
+
+def test_a_job_that_waits_is_cut_over(plane: ControlPlane, rehost: Rehost) -> None:
+    agent = Agent(plane)
+    job = rehost("job", "create", agent.source, "--every", "12", "--start").strip()
+    _copy(agent)
+    assert rehost.json("job", "watch", job)["Status"] == "Waiting"
+    rehost("job", "cutover", job)
+    plane.until_state(job, JobState.FINISHED)
     rehost("job", "delete", job)
 
 

@@ -60,3 +60,19 @@ def test_each_run_sends_what_changed_and_its_image_is_of_its_time(plane: Control
     assert [contents(plane, image) for image in images[1:]] == states[1:]
     runs = plane.describe(job_id)["ReplicationJobRuns"]["ReplicationJobRun"]
     assert [run["ImageId"] for run in runs] == images
+    cut_over(plane, agent, job_id)
+
+
+def cut_over(plane: ControlPlane, agent: Agent, job_id: str) -> None:
+    """A last run; the control plane is killed right after it has promised it. Then the job is over."""
+    plane.client().call("CutOverReplicationJob", {"JobId": job_id, "SyncData": True})
+    plane.stop(signal.SIGKILL)
+    plane.start()
+    assignment = agent.wait_for_assignment()
+    roots = agent.copy(assignment)
+    assert roots is not None
+    agent.tell(assignment, roots)
+    plane.until_state(job_id, JobState.FINISHED)
+    shown = plane.describe(job_id)
+    assert (shown["Status"], shown["RunOnce"], "EndTime" in shown) == ("Finished", False, True)
+    assert len(shown["ReplicationJobRuns"]["ReplicationJobRun"]) == 4

@@ -26,6 +26,11 @@ from rehost.store.runs import RunType
 from tests.flow.world import INVENTORY, REPORT, ROOTS, World
 
 
+def half_copied(run: str) -> Progress:
+    disk = DiskProgress(0, 100, 50, 50, 50, 50, 1.0, None)
+    return Progress(run, 1, Phase.COPYING, 1, RoundKind.BASELINE, (disk,))
+
+
 def test_a_run_goes_from_start_to_image(world: World) -> None:
     source, job_id, run = world.started(replication_parameters='{"bandwidth_limit": 9, "streams": 3}')
     _, assignment = world.store.servers.assignment(source)
@@ -333,6 +338,41 @@ def test_upkeep_starts_what_a_crash_kept_from_starting(world: World) -> None:
     world.until(job_id, JobState.SYNCING)
 
 
+@pytest.mark.parametrize("event", [Event.CUT_OVER, Event.CUT_OVER_SYNC])
+def test_upkeep_goes_on_with_a_cut_over_that_a_crash_kept_from_starting(world: World, event: Event) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=2)
+    world.copied(source, run)
+    world.until(job_id, JobState.WAITING)
+    last = world.store.runs.begin(job_id, event, RunType.MANUAL, "tester")
+    world.upkeep.tick()
+    if event is Event.CUT_OVER_SYNC:
+        world.until(job_id, JobState.SYNCING)
+        world.copied(source, last.id, last.generation)
+    world.until(job_id, JobState.FINISHED)
+
+
+def test_a_stop_whose_signal_got_lost_is_a_stop(world: World) -> None:
+    """What a crash between the row and the signal leaves: the old workflow waits, and is of no more use."""
+    source, job_id, run = world.started()
+    world.store.jobs.apply(job_id, Event.STOP, "tester")
+    assert world.store.servers.assignment(source)[1] is None
+    assert not world.store.runs.record_progress(source, half_copied(run))
+    world.lifecycle.start(job_id, "tester")
+    world.until(job_id, JobState.SYNCING)
+    assert not world.copied(source, run, generation=1)
+    assert world.copied(source, run, generation=2)
+    world.until(job_id, JobState.FINISHED)
+
+
+def test_upkeep_deletes_what_a_crash_kept_from_being_released(world: World) -> None:
+    source, job_id, run = world.started()
+    world.copy_failed(source, run)
+    world.until(job_id, JobState.SYNC_FAILED)
+    world.store.jobs.apply(job_id, Event.DELETE, "tester")
+    world.upkeep.tick()
+    assert not world.driver.has_replica(job_id)
+
+
 def test_upkeep_sends_a_signal_that_got_lost(world: World) -> None:
     source, job_id, run = world.started()
     assert world.store.runs.record_result(source, Result(run, 1, REPORT))
@@ -406,8 +446,7 @@ def test_a_job_that_runs_past_its_time_ends_its_run_first(world: World) -> None:
 
 def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> None:
     source, job_id, run = world.started()
-    disk = DiskProgress(0, 100, 50, 50, 50, 50, 1.0, None)
-    world.store.runs.record_progress(source, Progress(run, 1, Phase.COPYING, 1, RoundKind.BASELINE, (disk,)))
+    world.store.runs.record_progress(source, half_copied(run))
     before = world.store.jobs.get(job_id)
     clock = world.store.database.now
     world.store.database.now = lambda: clock() + 1000

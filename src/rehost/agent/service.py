@@ -15,6 +15,7 @@ from rehost.agent.identity import Identity
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import CarryOut, Runner, at_control_plane
 from rehost.agent.systeminfo import UsageMeter
+from rehost.core.errors import AgentIdentityError
 from rehost.core.server import Inventory
 
 PROGRESS_TIMEOUT = 5.0  # seconds; figures older than that are of no use
@@ -65,6 +66,9 @@ class Service:
                 answer = persist(lambda: client.assignment(version), stop, "no commands")  # noqa: B023
             except RefusedError as error:
                 log.error("the control plane refuses this agent: %s", error)
+                if error.reported_code == AgentIdentityError.code:
+                    runner.want(None)  # its source server was deleted: nothing is to be held for a job of it
+                    version = 0
                 stop.wait(AFTER_REFUSAL)
                 continue
             if answer is None:

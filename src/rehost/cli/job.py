@@ -8,7 +8,18 @@ from rich.live import Live
 
 from rehost.cli import jobview
 from rehost.cli.client import Client, Reply, load_profile
-from rehost.cli.options import ProfileFile, limits
+from rehost.cli.joboptions import (
+    At,
+    Description,
+    Every,
+    ImageName,
+    Keep,
+    Name,
+    Parameters,
+    SystemDiskSize,
+    ValidUntil,
+)
+from rehost.cli.options import ProfileFile
 from rehost.cli.output import (
     Exit,
     Json,
@@ -22,6 +33,7 @@ from rehost.cli.output import (
 from rehost.core.errors import NotFoundError
 
 LOOK = 1.0  # seconds between looks at a job that is watched
+KEEP = 3  # images of a job that runs again and again, if nothing else is asked for
 
 app = typer.Typer(no_args_is_help=True, help="Replication jobs: the migrations themselves.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A replication job's id, j-….")]
@@ -30,43 +42,16 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="A replication job's i
 @app.command()
 def create(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source server's id, s-….")],
-    name: Annotated[str, typer.Option(help="The job's name.")] = "",
-    image_name: Annotated[str, typer.Option(help="The image's name.")] = "",
-    description: Annotated[str, typer.Option(help="What the job is for.")] = "",
+    name: Name = "",
+    image_name: ImageName = "",
+    description: Description = "",
     region: Annotated[str, typer.Option(help="The region that the image belongs to.")] = "local",
-    system_disk_size: Annotated[
-        int | None,
-        typer.Option(
-            help="GiB of the image's system disk.",
-            show_default="as the source's",
-            **limits("CreateReplicationJob", "SystemDiskSize"),
-        ),
-    ] = None,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            metavar="HOURS",
-            help="Run again so long after each run's end.",
-            **limits("CreateReplicationJob", "Frequency"),
-        ),
-    ] = None,
-    keep: Annotated[
-        int,
-        typer.Option(
-            help="With --every: the newest images that are kept.",
-            **limits("CreateReplicationJob", "MaxNumberOfImageToKeep"),
-        ),
-    ] = 3,
-    parameters: Annotated[
-        str,
-        typer.Option(
-            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "bandwidth_schedule": [{"from":'
-            ' "08:00", "to": "18:00", "limit": KB/s}], "compress_level": 0 to 10, "checksum": true,'
-            ' "streams": 2, "freeze_target": seconds, "freeze_deadline": seconds, "most_rounds": 10,'
-            ' "not_converging": "freeze" or "fail", "unreadable": "fail" or "zero",'
-            ' "boot_check_command": "…"}. docs/cli.md explains each.'
-        ),
-    ] = "",
+    system_disk_size: SystemDiskSize = None,
+    every: Every = None,
+    keep: Keep = None,
+    parameters: Parameters = "",
+    at: At = None,
+    valid_until: ValidUntil = None,
     start_now: Annotated[bool, typer.Option("--start", help="Start it as well.")] = False,
     profile_file: ProfileFile = None,
     as_json: Json = False,
@@ -80,7 +65,9 @@ def create(
         "Description": description or None,
         "SystemDiskSize": system_disk_size,
         "ReplicationParameters": parameters or None,
-        **({} if every is None else {"RunOnce": "false", "Frequency": every, "MaxNumberOfImageToKeep": keep}),
+        "ScheduledStartTime": _time(at),
+        "ValidTime": _time(valid_until),
+        **({"RunOnce": False, "Frequency": every, "MaxNumberOfImageToKeep": keep or KEEP} if every else {}),
     }
     with errors_shown(as_json):
         client = Client(load_profile(profile_file))
@@ -92,6 +79,47 @@ def create(
         return
     print(job)
     note(f"next: rehost job {'watch' if start_now else 'start --watch'} {job}")
+
+
+@app.command()
+def modify(
+    job: JobId,
+    name: Name = "",
+    image_name: ImageName = "",
+    description: Description = "",
+    system_disk_size: SystemDiskSize = None,
+    every: Every = None,
+    keep: Keep = None,
+    parameters: Parameters = "",
+    at: At = None,
+    valid_until: ValidUntil = None,
+    profile_file: ProfileFile = None,
+    as_json: Json = False,
+) -> None:
+    """Change a job; what is not given stays.
+
+    Name and description at any time; --every and --keep before it starts or while it waits; --valid-until
+    until it is over; everything else before it starts.
+    """
+    changes = {
+        "Name": name or None,
+        "ImageName": image_name or None,
+        "Description": description or None,
+        "SystemDiskSize": system_disk_size,
+        "Frequency": every,
+        "MaxNumberOfImageToKeep": keep,
+        "ReplicationParameters": parameters or None,
+        "ScheduledStartTime": _time(at),
+        "ValidTime": _time(valid_until),
+    }
+    with errors_shown(as_json):
+        Client(load_profile(profile_file)).call("ModifyReplicationJobAttribute", {"JobId": job, **changes})
+    _said(as_json, job, f"{job} is changed; rehost job show {job} shows it")
+
+
+def _time(given: str | None) -> str | None:
+    """As the API has it: empty for never."""
+    return "" if given == "never" else given
 
 
 @app.command()

@@ -24,7 +24,7 @@ from rehost.core.errors import (
 )
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState
-from rehost.core.progress import overall
+from rehost.core.progress import Stage
 from rehost.core.server import Inventory
 from rehost.flow import plan
 from rehost.flow.engine import InterruptedByStopError
@@ -121,7 +121,7 @@ class Steps:
 
     def _prepare(self, task: _Task) -> str:
         job, run = task.job, task.run
-        self._say(task, 0.0, "preparing")
+        self._say(task, "preparing")
         inventory = self.store.servers.get(job.spec.source_id).inventory
         disks = plan.disks_of(job.spec, inventory)
         volumes = plan.volumes_of(disks)
@@ -150,14 +150,14 @@ class Steps:
         if result.error is not None:
             raise ReportedError(result.error.code, result.error.what, result.error.advice)
         self.store.jobs.apply(
-            task.job.id, Event.SYNCED, ACTOR, progress=overall(JobState.PROCESSING, 0.0),
-            status_info=phase_info("processing"),
+            task.job.id, Event.SYNCED, ACTOR, status_info=phase_info("processing"),
         )  # fmt: skip
         return NEXT
 
     def _build(self, task: _Task) -> str:
         job = task.job
-        self._say(task, 0.0, "sealing")
+        self.store.runs.enter(task.run.id, Stage.BUILDING)
+        self._say(task, "sealing")
         self.driver.seal(job.id, task.run.id, _roots(task.run.result))
         record = self.store.images.reserve(job, task.run.id)
         overlays = self.driver.create_image(
@@ -172,13 +172,14 @@ class Steps:
             self.driver.image(record.id),
             overlays,
             _copied(task),
-            lambda doing: self._say(task, 0.05, "converting", doing),
+            lambda doing: self._say(task, "converting", doing),
         )
         self.driver.record_conversion(record.id, report)
         return NEXT
 
     def _check(self, task: _Task) -> str:
-        self._say(task, 0.5, "boot check")
+        self.store.runs.enter(task.run.id, Stage.CHECKING)
+        self._say(task, "boot check")
         command = replication.parse(task.job.spec.replication_parameters).boot_check_command
         self.driver.boot_check(self._image(task).id, command=command)
         return NEXT
@@ -190,11 +191,12 @@ class Steps:
         self.store.runs.note_image(task.run.id, image.id)
         self.store.jobs.apply(
             task.job.id, Event.PROCESSED, ACTOR, image.id, image_id=image.id,
-            progress=overall(JobState.CLEANING, 0.0), status_info=phase_info("cleaning"),
+            status_info=phase_info("cleaning"),
         )  # fmt: skip
         return NEXT
 
     def _clean(self, task: _Task) -> str:
+        self.store.runs.enter(task.run.id, Stage.CLEANING)
         retain(self.store, self.driver, task.job)
         event = Event.CLEANED if task.job.spec.run_once or task.job.cut_over else Event.WAIT
         self.store.runs.end(task.run.id, event, ACTOR)
@@ -221,11 +223,8 @@ class Steps:
     def _image(self, task: _Task) -> ImageRecord:
         return self.store.images.reserve(task.job, task.run.id)
 
-    def _say(self, task: _Task, fraction: float, phase: str, doing: str = "") -> None:
-        state = task.job.state
-        self.store.jobs.report(
-            task.job.id, task.run.id, state, overall(state, fraction), phase_info(phase, doing)
-        )
+    def _say(self, task: _Task, phase: str, doing: str = "") -> None:
+        self.store.jobs.report(task.job.id, task.run.id, task.job.state, phase_info(phase, doing))
 
 
 def _copied(task: _Task) -> Inventory:

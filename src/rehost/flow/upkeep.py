@@ -74,6 +74,7 @@ class Upkeep:
             self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
+        self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
         self._each(self._store.jobs.expired(), self._expire)
         self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)
@@ -120,12 +121,16 @@ class Upkeep:
         source = self._store.servers.get(job.spec.source_id)
         if source.offline and run.result is None:
             info = offline_info(run.progress, source.heartbeat)
-            self._store.jobs.report(job.id, run.id, JobState.SYNCING, 0.0, info)
+            self._store.jobs.report(job.id, run.id, JobState.SYNCING, info)
 
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
         run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
         start_workflow(self._engine, run)
+
+    def _pass_time(self, job: Job) -> None:
+        """Of what rehost itself does, only the time tells how far it is."""
+        self._store.runs.pass_time(job.current_run)
 
     def _expire(self, job: Job) -> None:
         now = self._store.database.now()
@@ -151,4 +156,4 @@ class Upkeep:
         """A job that cannot be released says why, where people look."""
         advice = error.advice if isinstance(error, RehostError) else "see the log of rehost serve"
         info = error_info(code_of(error), str(error), advice)
-        self._store.jobs.report(job.id, job.current_run, job.state, 0.0, info)
+        self._store.jobs.report(job.id, job.current_run, job.state, info)

@@ -173,17 +173,16 @@ class Jobs:
             job = transition.read(connection, job_id)
             return transition.move(connection, self._database.now(), job, event, actor, detail, **changes)
 
-    def report(self, job_id: str, run: str, state: JobState, progress: float, status_info: str) -> None:
-        """Say how far a run's job is in a state; progress never falls, and a late report is dropped."""
+    def report(self, job_id: str, run: str, state: JobState, status_info: str) -> None:
+        """Say what a run's job does in a state; a late report is dropped."""
         update = jobs.update().where(
             jobs.c.id == job_id,
             jobs.c.current_run == run,
             jobs.c.status == state.status,
             jobs.c.business_status == state.business,
         )
-        grown = sa.case((jobs.c.progress < progress, progress), else_=jobs.c.progress)
         with self._database.write() as connection:
-            connection.execute(update.values(progress=grown, status_info=status_info))
+            connection.execute(update.values(status_info=status_info))
 
     def remove(self, job_id: str) -> None:
         """The end of a job that is Deleting; its runs and tags go with it, its events stay."""

@@ -7,16 +7,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rehost.core import progress as weights
+from rehost.core import progress as way
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, follow
+from rehost.core.progress import Course, Stage
 from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
 from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.status import copy_info, sync_info
+
+GO_BY = 5  # runs, the last that ended, whose stages say what those of the next one take
 
 
 class RunType(StrEnum):
@@ -38,6 +41,7 @@ class Run:
     inventory: Inventory | None  # the source's, when the present generation was prepared
     result: Result | None  # the end of the copy, of the present generation
     error: str
+    course: Course | None  # how far the present generation is, and what its stages take
 
 
 class Runs:
@@ -54,12 +58,14 @@ class Runs:
             now = self._database.now()
             job = transition.read(connection, job_id)
             last = _read(connection, job.current_run)
-            if last is not None and follow(job.state, event) is JobState.CLEANING:
-                run = _raise_generation(connection, last)
+            cleans = follow(job.state, event) is JobState.CLEANING
+            course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, _expected(connection))
+            if last is not None and cleans:
+                run = _raise_generation(connection, last, course=course)
             elif last is not None and last.ended is None:
-                run = _raise_generation(connection, last, result=None, progress=None)
+                run = _raise_generation(connection, last, course=course, result=None, progress=None)
             else:
-                run = _add(connection, job_id, last, kind, now)
+                run = _add(connection, job_id, last, kind, now, course)
             transition.move(
                 connection, now, job, event, actor, detail,
                 current_run=run.id, progress=0.0, error_code="", status_info="", ended=None,
@@ -94,13 +100,27 @@ class Runs:
             current = _current(connection, source_id, progress.run, progress.generation)
             if current is None or current.state is not JobState.SYNCING:
                 return False
-            percent = max(current.progress, weights.overall(JobState.SYNCING, weights.copied(progress)))
-            connection.execute(runs.update().where(runs.c.id == progress.run).values(progress=progress))
-            connection.execute(
-                jobs.update().where(jobs.c.id == current.id)
-                .values(progress=percent, status_info=sync_info(progress))
-            )  # fmt: skip
+            course, percent = _exists(_read(connection, progress.run)).course, current.progress
+            if course is not None:
+                course, fraction = way.copied(course, progress)
+                percent = max(percent, way.percent(course, fraction))
+            this = runs.update().where(runs.c.id == progress.run)
+            connection.execute(this.values(progress=progress, course=course))
+            of = jobs.update().where(jobs.c.id == current.id)
+            connection.execute(of.values(progress=percent, status_info=sync_info(progress)))
             return True
+
+    def enter(self, run_id: str, stage: Stage) -> None:
+        """A stage begins; a repeated call changes nothing."""
+        with self._database.write() as connection:
+            _enter(connection, _exists(_read(connection, run_id)), stage, self._database.now())
+
+    def pass_time(self, run_id: str) -> None:
+        """The progress of a stage of which only the time is known."""
+        with self._database.write() as connection:
+            run = _exists(_read(connection, run_id))
+            if run.course is not None and run.course.stage is not Stage.COPYING:
+                _advance(connection, run, run.course, way.by_time(run.course, self._database.now()))
 
     def record_result(self, source_id: str, result: Result) -> bool:
         """Keep the end of a copy; the first word counts. False when it tells of what is over."""
@@ -124,12 +144,13 @@ class Runs:
                 .values(assignment=assignment, assignment_version=source_servers.c.assignment_version + 1)
             )
             connection.execute(runs.update().where(runs.c.id == assignment.run).values(inventory=inventory))
+            now = self._database.now()
             transition.move(
-                connection, self._database.now(), job, Event.PREPARED, actor,
+                connection, now, job, Event.PREPARED, actor,
                 f"run {assignment.run}, generation {assignment.generation}",
                 transition_instance_id=instance_id, status_info="",
-                progress=weights.overall(JobState.SYNCING, 0.0),
             )  # fmt: skip
+            _enter(connection, _exists(_read(connection, assignment.run)), Stage.COPYING, now)
 
     def end(self, run_id: str, event: Event, actor: str) -> None:
         """The run is over for good, and its job moves on: the job's next start makes another run."""
@@ -148,8 +169,9 @@ class Runs:
                 status_info=copy_info(run.result),
                 ended=now,
             )
-            open_run = runs.update().where(runs.c.id == run_id, runs.c.ended.is_(None))
-            connection.execute(open_run.values(ended=now))
+            course = run.course and way.ended(run.course, now)
+            this = runs.update().where(runs.c.id == run_id)
+            connection.execute(this.values(ended=now if run.ended is None else run.ended, course=course))
 
     def note_error(self, run_id: str, error: str) -> None:
         with self._database.write() as connection:
@@ -160,11 +182,34 @@ class Runs:
             connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
 
 
-def _add(connection: sa.Connection, job_id: str, last: Run | None, kind: RunType, now: float) -> Run:
+def _expected(connection: sa.Connection) -> dict[Stage, float]:
+    """What stages took in the newest runs of all jobs."""
+    query = sa.select(runs.c.course).where(runs.c.ended.is_not(None), runs.c.course.is_not(None))
+    newest = query.order_by(runs.c.ended.desc()).limit(GO_BY)
+    return way.expected(list(connection.execute(newest).scalars()))
+
+
+def _enter(connection: sa.Connection, run: Run, stage: Stage, now: float) -> None:
+    if run.course is not None:
+        _advance(connection, run, way.entered(run.course, stage, now), 0.0)
+
+
+def _advance(connection: sa.Connection, run: Run, course: Course, fraction: float) -> None:
+    """The job's progress, which never falls while a start of a run lasts."""
+    percent = way.percent(course, fraction)
+    if course != run.course:
+        connection.execute(runs.update().where(runs.c.id == run.id).values(course=course))
+    behind = jobs.update().where(jobs.c.current_run == run.id, jobs.c.progress < percent)
+    connection.execute(behind.values(progress=percent))
+
+
+def _add(
+    connection: sa.Connection, job_id: str, last: Run | None, kind: RunType, now: float, course: Course
+) -> Run:
     run_id = new_id(Kind.RUN)
     number, generation = (0, 0) if last is None else (last.number, last.generation)
     row = {"id": run_id, "job": job_id, "number": number + 1, "generation": generation + 1, "type": kind}
-    connection.execute(runs.insert().values(**row, started=now, image_id="", error=""))
+    connection.execute(runs.insert().values(**row, started=now, image_id="", error="", course=course))
     return _exists(_read(connection, run_id))
 
 
@@ -208,4 +253,5 @@ def _record(row: Any) -> Run:
         inventory=row.inventory,
         result=row.result,
         error=row.error,
+        course=row.course,
     )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from rehost.core.agentapi import Assignment, Progress, Result
+from rehost.core.progress import Course
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
 from rehost.store.jobspec import DiskSpec
@@ -254,6 +255,7 @@ runs = Table(
     Column("inventory", Json(Inventory)),  # the source's, when the present generation was prepared
     Column("result", Json(Result)),  # of the present generation
     Column("error", Text, nullable=False),
+    Column("course", Json(Course)),  # of the present generation
     Index("runs_number", "job", "number", unique=True),
 )
 

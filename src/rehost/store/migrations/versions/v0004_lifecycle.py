@@ -1,5 +1,5 @@
 """Events tell a job's state, jobs whether they are cut over; one column has all of the system disk;
-client tokens are kept for all actions."""
+client tokens are kept for all actions, and runs keep what their stages take."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("cut_over", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("jobs", sa.Column("system_disk", sa.Text(), nullable=False, server_default='{"index":0}'))
     op.execute(_SYSTEM_DISK)
+    op.add_column("runs", sa.Column("course", sa.Text()))
     op.create_table(
         "client_tokens",
         sa.Column("account", sa.String(), nullable=False),
