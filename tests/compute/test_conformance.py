@@ -264,3 +264,14 @@ def test_macs_are_local_unicast_and_differ() -> None:
     assert len(macs) == 100
     assert all(mac.startswith("52:54:00:") for mac in macs)
     assert spec(0, b"x").size == 1
+
+
+def test_a_driver_has_roles_for_instances_or_needs_none_itself(driver: Driver) -> None:
+    """Where instances have roles, the driver acts on a cloud, and has the role that this takes."""
+    assert (driver.instance_roles() is None) is (driver.service_role() is None)
+
+
+def test_a_driver_of_a_place_with_roles(tmp_path: Path) -> None:
+    there = MemoryDriver(tmp_path, roles=frozenset({"SMCAdmin"}))
+    assert there.instance_roles() == {"SMCAdmin"}
+    assert there.service_role() == "AliyunServiceRoleForSMC"

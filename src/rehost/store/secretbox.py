@@ -23,19 +23,19 @@ class SecretBox:
 
     def __init__(self, load: LoadKeys) -> None:
         self._load = load
-        self._keys: Sequence[bytes] = ()
+        self._ciphers: Sequence[AESGCM] = ()
 
     def seal(self, secret: str, owner: str) -> bytes:
         """Call it in the transaction that writes the secret: `AccessKeys.reseal` says why."""
         nonce = os.urandom(_NONCE_BYTES)
-        self._keys = self._load()
-        return nonce + AESGCM(self._keys[0]).encrypt(nonce, secret.encode(), owner.encode())
+        self._look_up()
+        return nonce + self._ciphers[0].encrypt(nonce, secret.encode(), owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> str:
-        secret = _open(self._keys, sealed, owner)
+        secret = _open(self._ciphers, sealed, owner)
         if secret is None:
-            self._keys = self._load()
-            secret = _open(self._keys, sealed, owner)
+            self._look_up()
+            secret = _open(self._ciphers, sealed, owner)
         if secret is None:
             raise DataFolderError(
                 f"the secret of {owner} cannot be decrypted",
@@ -43,12 +43,15 @@ class SecretBox:
             )
         return secret
 
+    def _look_up(self) -> None:
+        self._ciphers = tuple(map(AESGCM, self._load()))
 
-def _open(keys: Sequence[bytes], sealed: bytes, owner: str) -> str | None:
+
+def _open(ciphers: Sequence[AESGCM], sealed: bytes, owner: str) -> str | None:
     nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    for key in keys:
+    for cipher in ciphers:
         try:
-            return AESGCM(key).decrypt(nonce, body, owner.encode()).decode()
+            return cipher.decrypt(nonce, body, owner.encode()).decode()
         except InvalidTag:
             continue
     return None
