@@ -75,12 +75,15 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         limits=("most_rounds: at most 3",),
         unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
         hooks=(HookReport("pre-freeze", "10-db", "done", 0.3, "first\nflushed"),),
+        freeze_expected=0.2,
+        looked_seconds=0.04,
     )
     job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
     assert jobview.copied(job) == {
         "built on": "/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",
         "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
-        "frozen for": "0.25 s (all together 0.24 s)",
+        "frozen for": "0.25 s (0.20 s expected): 0.01 s to freeze and thaw, 0.04 s for maps of used blocks,"
+        " 0.20 s to read",
         "frozen then": "within the target of 1 s",
         "limits": "most_rounds: at most 3",
         "unreadable": "8.0 KiB are zeroes in the copy:\n"
@@ -88,6 +91,14 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         "hooks": "pre-freeze/10-db: done, 0.3 s; flushed",
     }
     assert jobview.copied({"Status": "Ready"}) == {}
+
+
+def test_what_an_older_rehost_told_of_a_copy_is_shown() -> None:
+    copy = {"rounds": 3, "read": 2048, "sent": 1024, "freeze_seconds": 0.5, "held_seconds": 0.4}
+    assert jobview.copied({"Status": "Finished", "StatusInfo": json.dumps({"copy": copy})}) == {
+        "copy": "3 rounds, 2.0 KiB read, 1.0 KiB sent",
+        "frozen for": "0.50 s (all together 0.40 s)",
+    }
 
 
 def test_runs_are_listed_with_their_images() -> None:

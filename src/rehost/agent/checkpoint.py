@@ -46,6 +46,7 @@ class Checkpoint:
     job: str
     roots: tuple[str, ...]  # hex, of the replica, by volume; empty: no run was complete yet
     volumes: tuple[VolumeCheckpoint, ...]
+    standing: float = 0.0  # seconds that it took to freeze and thaw the file systems; 0: not known
 
     def objection(self, assignment: Assignment) -> str:
         """Why a run cannot build on it; empty if it can, as far as can be told without the disks."""

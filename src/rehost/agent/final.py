@@ -37,9 +37,14 @@ class Final:
     look: Look
     roots: tuple[bytes, ...]  # the same on both sides
     seconds: float  # of the freeze
-    held: float  # seconds of it for which all file systems stood still together
+    held: float  # seconds of it for which all file systems stood still together; the rest is `standing`
     unfreezable: frozenset[FileSystem]
     settled: bool  # two passes over what cannot freeze agreed
+
+    @property
+    def standing(self) -> float:
+        """Seconds that it took to freeze and to thaw the file systems."""
+        return self.seconds - self.held
 
 
 def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:

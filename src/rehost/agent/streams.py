@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from types import TracebackType
@@ -20,6 +21,9 @@ class Streams:
         self._walkers = walkers
         self._limit, self._gate = limit, gate
         self._threads = [_Thread(number) for number in range(len(walkers))]
+
+    def __len__(self) -> int:
+        return len(self._walkers)
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +53,12 @@ class Streams:
     def drain(self) -> None:
         """Wait until everything that was sent is durable."""
         self._together([walker.stream.drain for walker in self._walkers])
+
+    def answer(self) -> float:
+        """Seconds until the receiver has answered each stream a question; everything has to be durable."""
+        began = time.monotonic()
+        self._together([walker.answer for walker in self._walkers])
+        return time.monotonic() - began
 
     def complete(self) -> tuple[bytes, ...]:
         """The replica's roots in the ticket's order; everything has to be durable. Hangs up."""

@@ -27,6 +27,8 @@ class Tally:
     def __init__(self, volumes: Iterable[int]) -> None:
         self._disks = {volume: DiskTally() for volume in volumes}
         self._lock = threading.Lock()
+        self.volumes = tuple(self._disks)
+        self.note = ""  # what people should know meanwhile
         self.phase = Phase.STARTING
         self.kind = RoundKind.BASELINE
         self.round = 1
