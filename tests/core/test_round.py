@@ -187,5 +187,13 @@ def test_a_freeze_waits_for_answers_of_a_distant_receiver() -> None:
     assert beyond_target(done, LIMITS) == ""
 
 
-def test_without_rounds_nothing_is_known() -> None:
-    assert beyond_target([], LIMITS) == ""
+def test_what_the_freeze_takes_is_known_after_a_delta() -> None:
+    baseline = replace(report(1, 0), looking=2.0)
+    assert beyond_target([], LIMITS) == beyond_target([baseline], LIMITS) == ""
+    assert beyond_target([baseline, report(2, 0)], LIMITS) == ""
+
+
+def test_the_work_of_what_is_scattered_is_expected_again() -> None:
+    done = [replace(report(1, 900 * MIB, 9.0), working=1.0), replace(report(2, 4 * MIB), working=0.5)]
+    done.append(replace(report(3, 0, backlog=2 * MIB), working=0.01))
+    assert freeze_seconds(done, replace(LIMITS, buffered=2 * MIB)) == pytest.approx(0.02 + 0.25)

@@ -87,9 +87,6 @@ class Copy:
         with self.sources.systems() as systems:
             sync(systems)
             self.sources.flush()
-            syncing = -time.monotonic()
-            sync(systems)  # as a freeze does it
-            syncing += time.monotonic()
             look = self.look(systems)
         if kind is RoundKind.BASELINE:
             kind = RoundKind.DELTA if look.partial else kind
@@ -99,8 +96,10 @@ class Copy:
         self.streams.drain()
         self.keep(look)
         report = report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
-        measured = replace(report, syncing=syncing, looking=look.seconds, answer=self.streams.answer())
-        return self._with_what_is_left(measured)
+        report = replace(
+            report, looking=look.seconds, answer=self.streams.answer(), syncing=self._sync_again()
+        )
+        return self._with_what_is_left(report)
 
     def look(self, systems: Mapping[FileSystem, int], *, retry: bool = True) -> Look:
         """What may differ now. The marks of write tracking come before the maps, and these before reads.
@@ -144,6 +143,15 @@ class Copy:
 
     def _source(self, volume: int) -> Source:
         return next(source for source in self.sources if source.volume.volume == volume)
+
+    def _sync_again(self) -> float:
+        """Seconds that file systems take to write out what came up since they had done so, as in a freeze."""
+        with self.sources.systems() as systems:
+            sync(systems)  # and what they hold back counts as written
+            self.sources.flush()
+            began = time.monotonic()
+            sync(systems)
+            return time.monotonic() - began
 
     def _with_what_is_left(self, report: RoundReport) -> RoundReport:
         """What was written since the round began, the use of disks of which nobody knows, and how many
@@ -204,6 +212,7 @@ def report_of(
         seconds,
         after.content,
         after.reading - before.reading,
+        working=after.working - before.working,
     )
 
 

@@ -98,7 +98,7 @@ class Walker:
         return turns
 
     def _span(self, turn: _Turn) -> None:
-        view, span = turn.walked.view, turn.span
+        view, span, began = turn.walked.view, turn.span, time.thread_time()
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
         journal = digest.split(found)
         work = work_of(view, span, journal, BATCH)
@@ -110,6 +110,7 @@ class Walker:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
         turn.walked.nodes[span.number] = digest.subtree(b"".join(visit.digests))
+        self.tally.add(view.volume.volume, working=time.thread_time() - began)
 
 
 class _Visit:

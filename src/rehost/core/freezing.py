@@ -21,7 +21,8 @@ class Forecast:
     comparing: float  # reading the disks of which nobody knows what was written
     asking: float  # waiting for the receiver's answers
     reading: float  # what was written since the last round began
-    sending: float
+    working: float  # digests, compression and encryption of that
+    sending: float  # waiting for the network
 
     @property
     def fixed(self) -> float:
@@ -30,7 +31,7 @@ class Forecast:
 
     @property
     def variable(self) -> float:
-        return self.asking + self.reading + self.sending
+        return self.asking + self.reading + self.working + self.sending
 
     @property
     def seconds(self) -> float:
@@ -59,6 +60,7 @@ def forecast(done: Sequence[RoundReport], buffered: int, standing: float) -> For
         comparing=_seconds(last.untracked, read_rate(done)),
         asking=last.answer * last.trips,
         reading=_seconds(last.backlog, read_rate(done)),
+        working=_seconds(last.backlog, work_rate(done)),
         sending=_seconds(max(0, last.left - buffered), send_rate(done)),
     )
 
@@ -77,6 +79,11 @@ def read_rate(done: Sequence[RoundReport]) -> float:
     """Bytes a second, at its best: of one stream while it reads, or of a whole round; 0: nothing was read."""
     spent = [(past, seconds) for past in done for seconds in (past.reading, past.seconds)]
     return max((past.read / seconds for past, seconds in spent if seconds > 0), default=0.0)
+
+
+def work_rate(done: Sequence[RoundReport]) -> float:
+    """Bytes read for each second of CPU, lately: what is scattered costs more; 0 if nothing was read."""
+    return next((past.read / past.working for past in reversed(done) if past.read and past.working), 0.0)
 
 
 def send_rate(done: Sequence[RoundReport]) -> float:

@@ -80,8 +80,14 @@ def freeze_forecast(done: Sequence[RoundReport], limits: RoundLimits) -> Forecas
 
 
 def beyond_target(done: Sequence[RoundReport], limits: RoundLimits) -> str:
-    """That the freeze will miss its target whatever other rounds do, for people; empty if that is not so."""
-    if not done or (expected := freeze_forecast(done, limits)).fixed <= limits.freeze_target:
+    """That the freeze will miss its target whatever other rounds do, for people; empty if that is not so.
+
+    Not after a baseline: that one starts the tracking, too, which takes a moment.
+    """
+    if not any(past.kind is RoundKind.DELTA for past in done):
+        return ""
+    expected = freeze_forecast(done, limits)
+    if expected.fixed <= limits.freeze_target:
         return ""
     return (
         f"a freeze takes at least {expected.fixed:.2g} s here, its target is {limits.freeze_target:g} s, and"

@@ -27,6 +27,7 @@ class RoundReport:
     syncing: float = 0.0  # seconds that file systems took to write out what came up since they had done so
     looking: float = 0.0  # seconds for the marks of write tracking and the maps of used blocks
     answer: float = 0.0  # seconds from a question to the receiver, when nothing is under way, to its answer
+    working: float = 0.0  # seconds of CPU of all streams: digests, compression, encryption
     trips: int = 0  # questions one after the other that a next round has to wait for
 
     @property
