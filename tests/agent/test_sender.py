@@ -138,6 +138,19 @@ def test_a_stream_keeps_no_more_than_its_share_of_the_runs_memory(bench: Bench) 
     stream.reset()
 
 
+def test_a_receiver_that_goes_mute_before_it_has_said_completed_is_left_for_another_connection(
+    bench: Bench,
+) -> None:
+    stream = bench.stream()
+    stream.silence = 1.0
+    stream.put(Item(0, 0, CHUNKS, CHUNKS * CHUNK, 0))
+    stream.drain()
+    bench.proxy.holding = True  # the network takes what is said, and gives nothing back
+    threading.Timer(1.5, bench.proxy.cut).start()  # the second connection's Welcome is lost, too
+    assert len(stream.complete()) == 1
+    assert bench.proxy.connections >= 2
+
+
 def test_patience_ends(bench: Bench) -> None:
     bench.proxy.closed = True
     with pytest.raises(ConnectionLostError, match="could not be reached for"):
