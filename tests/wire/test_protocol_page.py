@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rehost.agent import sender
 from rehost.receive import batch, server, session
 from rehost.wire import channel
 from rehost.wire import messages as m
@@ -66,4 +67,6 @@ def test_the_limits_that_the_page_names() -> None:
     assert told["connections of a receiver"] == str(server.MOST_CONNECTIONS)
     assert told["TLS handshake, and then the Hello"] == f"{server.GREETING:g} s each"
     assert told["a peer that takes nothing"] == f"{channel.STALL:g} s"
+    owes = "a receiver that owes Welcome, Acks, Digests or Completed and says nothing"
+    assert told[owes] == f"{sender.SILENCE:g} s"
     assert f"when it has {batch.FULL >> 20} MiB, or is {batch.PATIENCE * 1000:g} ms old" in PAGE
