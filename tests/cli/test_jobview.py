@@ -104,12 +104,25 @@ def test_what_an_older_rehost_told_of_a_copy_is_shown() -> None:
 def test_runs_are_listed_with_their_images() -> None:
     first = {"StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual"}
     second = {"StartTime": "2026-01-01T13:00:00Z", "Type": "Schedule"}
-    job = {"ReplicationJobRuns": {"ReplicationJobRun": [{**first, "ImageId": "m-1"}, second]}}
+    job = {
+        "ImageId": "m-1",
+        "ReplicationJobRuns": {"ReplicationJobRun": [{**first, "ImageId": "m-1"}, second]},
+    }
+    assert jobview.image(job) == "m-1"
     assert [line.split() for line in jobview.runs(job).splitlines()] == [
         ["2026-01-01T00:00:00Z", "Manual", "m-1"],
         ["2026-01-01T13:00:00Z", "Schedule", "-", "(not", "ended)"],
     ]
-    assert jobview.runs({"Status": "Ready"}) == ""
+    assert jobview.runs({"Status": "Ready"}) == jobview.image({"Status": "Ready"}) == ""
+
+
+def test_a_deleted_image_is_said_to_be() -> None:
+    run = {"StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual"}
+    runs = [{**run, "ImageId": "m-1", "ImageDeleted": True}, {**run, "ImageId": "m-2"}]
+    job = {"ImageId": "m-2", "ReplicationJobRuns": {"ReplicationJobRun": runs}}
+    assert [line.split()[2:] for line in jobview.runs(job).splitlines()] == [["m-1", "(deleted)"], ["m-2"]]
+    assert jobview.image(job) == "m-2"
+    assert jobview.image({**job, "ImageId": "m-1"}) == "m-1 (deleted)"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])

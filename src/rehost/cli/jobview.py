@@ -46,13 +46,19 @@ def periodic(job: Job) -> str:
 
 def runs(job: Job) -> str:
     """A line for each run, the oldest first."""
-    found = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun", [])
     lines = (
         f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
-        f"{'' if run.get('EndTime') else '  (not ended)'}"
-        for run in found
+        f"{' (deleted)' if run.get('ImageDeleted') else ''}{'' if run.get('EndTime') else '  (not ended)'}"
+        for run in _runs(job)
     )
     return "\n".join(lines)
+
+
+def image(job: Job) -> str:
+    """The newest one, and whether it is there still; empty if there was none."""
+    found = job.get("ImageId") or ""
+    gone = any(run.get("ImageDeleted") for run in _runs(job) if run.get("ImageId") == found)
+    return f"{found} (deleted)" if gone else found
 
 
 def failure(job: Job) -> str:
@@ -66,11 +72,14 @@ def failure(job: Job) -> str:
 
 def roots(job: Job) -> dict[str, str]:
     """By disk, the root over what the last run copied; nothing before there is one."""
-    runs = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun") or []
-    found = [run["Roots"] for run in runs if run.get("Roots")]
+    found = [run["Roots"] for run in _runs(job) if run.get("Roots")]
     return (
         {f"root of disk {number}": root for number, root in enumerate(found[-1].split(","))} if found else {}
     )
+
+
+def _runs(job: Job) -> list[dict[str, Any]]:
+    return (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun") or []
 
 
 def copied(job: Job) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A replication job as DescribeReplicationJobs shows it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rehost.api.spec import Field, Fields, Kind, Wrapped
 from rehost.store.jobspec import PartSpec
@@ -8,8 +8,9 @@ from rehost.store.runs import Run
 from rehost.store.transition import Job
 
 
-def reply(job: Job, runs: Iterable[Run]) -> dict[str, object]:
-    return {**_asked(job), **_become(job), "ReplicationJobRuns": [_run(run) for run in runs]}
+def reply(job: Job, runs: Iterable[Run], images: Collection[str]) -> dict[str, object]:
+    """`images`: ids of those that are there still."""
+    return {**_asked(job), **_become(job), "ReplicationJobRuns": [_run(run, images) for run in runs]}
 
 
 def _become(job: Job) -> dict[str, object]:
@@ -75,9 +76,11 @@ def _parts(parts: Iterable[PartSpec]) -> list[dict[str, object]]:
     return [{"Block": part.block, "Device": part.device, "SizeBytes": part.size} for part in parts]
 
 
-def _run(run: Run) -> dict[str, object]:
+def _run(run: Run, images: Collection[str]) -> dict[str, object]:
+    gone = run.image_id and run.image_id not in images
     return {
         "EndTime": run.ended,
+        "ImageDeleted": True if gone else None,
         "ImageId": run.image_id or None,
         "Roots": _roots(run) or None,
         "StartTime": run.started,
@@ -134,6 +137,7 @@ FIELDS: Fields = (
         "ReplicationJobRun",
         (
             Field("EndTime", Kind.TIME),
+            Field("ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there."),
             Field("ImageId", Kind.STRING),
             Field("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
             Field("StartTime", Kind.TIME),

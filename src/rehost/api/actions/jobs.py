@@ -37,7 +37,8 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     )
     found = call.store.jobs.find(call.account, want, page)
     runs = call.store.runs.of_jobs([job.id for job in found.items])
-    jobs = [reply(job, runs[job.id]) for job in found.items]
+    images = call.store.images.there(run.image_id for made in runs.values() for run in made)
+    jobs = [reply(job, runs[job.id], images) for job in found.items]
     return {"ReplicationJobs": jobs, **paging.reply(page, found.total)}
 
 
