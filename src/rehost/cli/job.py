@@ -25,6 +25,24 @@ LOOK = 1.0  # seconds between looks at a job that is watched
 
 app = typer.Typer(no_args_is_help=True, help="Replication jobs: the migrations themselves.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A replication job's id, j-….")]
+SystemDiskSize = Annotated[
+    int | None, typer.Option(help="GiB of the image's system disk.", show_default="as the source's")
+]
+Every = Annotated[
+    int | None,
+    typer.Option(min=1, max=168, metavar="HOURS", help="Run again so long after each run's end."),
+]
+Keep = Annotated[int, typer.Option(min=1, max=10, help="With --every: the newest images that are kept.")]
+Parameters = Annotated[
+    str,
+    typer.Option(
+        help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "bandwidth_schedule": [{"from":'
+        ' "08:00", "to": "18:00", "limit": KB/s}], "compress_level": 0 to 10, "checksum": true,'
+        ' "streams": 2, "freeze_target": seconds, "freeze_deadline": seconds, "most_rounds": 10,'
+        ' "not_converging": "freeze" or "fail", "unreadable": "fail" or "zero",'
+        ' "boot_check_command": "…"}. docs/cli.md explains each.'
+    ),
+]
 
 
 @app.command()
@@ -34,26 +52,10 @@ def create(
     image_name: Annotated[str, typer.Option(help="The image's name.")] = "",
     description: Annotated[str, typer.Option(help="What the job is for.")] = "",
     region: Annotated[str, typer.Option(help="The region that the image belongs to.")] = "local",
-    system_disk_size: Annotated[
-        int | None, typer.Option(help="GiB of the image's system disk.", show_default="as the source's")
-    ] = None,
-    every: Annotated[
-        int | None,
-        typer.Option(min=1, max=168, metavar="HOURS", help="Run again so long after each run's end."),
-    ] = None,
-    keep: Annotated[
-        int, typer.Option(min=1, max=10, help="With --every: the newest images that are kept.")
-    ] = 3,
-    parameters: Annotated[
-        str,
-        typer.Option(
-            help='How to copy and check, as JSON: {"bandwidth_limit": KB/s, "bandwidth_schedule": [{"from":'
-            ' "08:00", "to": "18:00", "limit": KB/s}], "compress_level": 0 to 10, "checksum": true,'
-            ' "streams": 2, "freeze_target": seconds, "freeze_deadline": seconds, "most_rounds": 10,'
-            ' "not_converging": "freeze" or "fail", "unreadable": "fail" or "zero",'
-            ' "boot_check_command": "…"}. docs/cli.md explains each.'
-        ),
-    ] = "",
+    system_disk_size: SystemDiskSize = None,
+    every: Every = None,
+    keep: Keep = 3,
+    parameters: Parameters = "",
     start_now: Annotated[bool, typer.Option("--start", help="Start it as well.")] = False,
     profile_file: ProfileFile = None,
     as_json: Json = False,
