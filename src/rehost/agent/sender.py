@@ -16,7 +16,7 @@ from typing import NoReturn
 from rehost.agent.bandwidth import Limit, Pace
 from rehost.agent.gate import Gate
 from rehost.agent.tally import Tally
-from rehost.core.errors import ConnectionLostError, WireError
+from rehost.core.errors import ConnectionLostError, ReceiverBusyError, WireError
 from rehost.wire import messages as m
 from rehost.wire.channel import Channel
 from rehost.wire.connection import State
@@ -83,6 +83,7 @@ class Stream:
         self._completed: deque[tuple[bytes, ...]] = deque()
         self._heard = 0.0  # when the receiver last said or took something
         self._lost_at: float | None = None
+        self._waits_for_room = True
         self._pause = _FIRST_PAUSE
         self.welcome: m.Welcome | None = None
         self.strict = False
@@ -99,6 +100,17 @@ class Stream:
         self._until(self._connected)
         assert self.welcome is not None
         return self.welcome
+
+    def join(self) -> bool:
+        """Be connected, if the receiver has room for one more."""
+        self._waits_for_room = False
+        try:
+            self.connect()
+        except ReceiverBusyError:
+            return False
+        finally:
+            self._waits_for_room = True
+        return True
 
     def put(self, item: Item) -> None:
         """Give an item to send; it is durable after the next `drain`."""
@@ -154,6 +166,8 @@ class Stream:
                 self._step(done)
             except ConnectionLostError as error:
                 self._lost(error)
+            except ReceiverBusyError as error:
+                self._refused(error)
 
     def _step(self, done: Callable[[], bool]) -> None:
         channel = self._channel or self._open()
@@ -249,6 +263,19 @@ class Stream:
         self._lost_at = now if self._lost_at is None else self._lost_at
         if now - self._lost_at > self._patience:
             self._give_up(error, now - self._lost_at)
+        self._pause_a_while()
+
+    def _refused(self, error: ReceiverBusyError) -> None:
+        """It is there, and other runs end some time: that is no reason to give up."""
+        if self.strict:
+            raise ConnectionLostError(error.what, error.advice) from error
+        if not self._waits_for_room:
+            raise error
+        self._lost_at = None
+        self._pause_a_while()
+
+    def _pause_a_while(self) -> None:
+        """Longer each time, until the receiver has done something for us."""
         self._gate.pause(self._pause * random.uniform(0.7, 1.0))
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 

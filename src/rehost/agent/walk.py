@@ -74,18 +74,25 @@ class Walker:
     tally: Tally
     gate: Gate
     reader: ChunkReader = field(default_factory=ChunkReader)
+    idle: bool = False  # the receiver has no room for this stream: the others do its work
 
     def walk(self, round_: Round) -> None:
         """Until no span is left. Digests of the next spans are asked for before these are read, so that the
         way to the receiver and back costs no time."""
-        following = self._next(round_)
+        following = [] if self.idle else self._next(round_)
         while following:
             turns, following = following, self._next(round_)
             for turn in turns:
                 self._span(turn)
 
+    def join(self) -> None:
+        """Be connected if the receiver has room for this stream."""
+        self.idle = not self.stream.join()
+
     def answer(self) -> None:
         """Ask the receiver something and wait for the answer."""
+        if self.idle:
+            return
         self.stream.ask(DigestsRequest(self.tally.volumes[0], 0, 1))
         self.stream.answer()
 
