@@ -166,14 +166,17 @@ def test_a_refused_ticket_is_no_lost_connection(bench: Bench) -> None:
 
 
 def test_a_stream_waits_for_its_turn_at_a_receiver_that_has_enough_others(bench: Bench) -> None:
+    notes: list[str] = []
     with ExitStack() as others:
         for number in range(CONNECTIONS):
             others.enter_context(bench.site.sender(bench.site.ticket(run=f"r-other-{number}")))
         assert not bench.stream(number=1).join()
-        threading.Timer(1.0, others.close).start()
+        threading.Timer(1.0, lambda: (notes.append(bench.tally.note), others.close())).start()
         stream = bench.stream(patience=0.1)  # such a wait is none for a receiver that is gone
         assert stream.connect().window
     assert bench.proxy.connections >= 3
+    assert notes[0].startswith(f"the receiver has {CONNECTIONS} connections")
+    assert bench.tally.note == ""
     stream.reset()
 
 

@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from rehost.cli import jobview
-from rehost.core.agentapi import HookReport, Result, RunReport, UnreadableExtent
+from rehost.core.agentapi import HookReport, Phase, Progress, Result, RunReport, UnreadableExtent
 from rehost.core.round import RoundKind, RoundReport
-from rehost.store.status import copy_info
+from rehost.store.status import copy_info, sync_info
 
 DISKS = [
     {
@@ -50,6 +50,12 @@ def test_a_job_without_disks_is_one_line() -> None:
     assert picture(job).split() == ["Running/Processing", "0", "%", "boot", "check"]
     assert jobview.doing(job) == "boot check"
     assert jobview.doing({"Status": "Ready"}) == ""
+
+
+def test_what_people_should_know_before_the_freeze_is_said_while_a_job_copies() -> None:
+    progress = Progress("r-1", 1, Phase.COPYING, 2, RoundKind.DELTA, (), "a freeze takes at least 12 s here")
+    job = {"Status": "Running", "BusinessStatus": "Syncing", "StatusInfo": sync_info(progress)}
+    assert jobview.doing(job) == "copying  round 2 (delta)  a freeze takes at least 12 s here"
 
 
 def test_a_failure_says_what_happened_and_what_to_do() -> None:

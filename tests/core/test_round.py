@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehost.core.errors import FreezeError, NotConvergingError
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import (
     NotConverging,
     RoundKind,
@@ -178,7 +179,14 @@ def test_rounds_go_on_while_they_shorten_a_freeze_that_misses_its_target_anyway(
 def test_what_the_run_before_needed_to_freeze_and_thaw_is_expected_again() -> None:
     done = [report(1, 0), replace(report(2, 0), syncing=0.01)]
     assert freeze_seconds(done, LIMITS) == 0.01
-    assert freeze_seconds(done, replace(LIMITS, standing=0.7)) == 0.7
+    assert freeze_seconds(done, replace(LIMITS, before=FreezeBefore(standing=0.7))) == 0.7
+
+
+def test_what_is_written_until_the_freeze_begins_is_read_in_it() -> None:
+    done = [report(1, 900 * MIB, 9.0), report(2, 100 * MIB, 1.0, backlog=20 * MIB)]
+    limits = replace(LIMITS, buffered=40 * MIB)
+    assert freeze_seconds(done, limits) == pytest.approx(0.2)
+    assert freeze_seconds(done, replace(limits, before=FreezeBefore(lead=0.5))) == pytest.approx(0.3)
 
 
 def test_a_freeze_waits_for_answers_of_a_distant_receiver() -> None:

@@ -17,6 +17,7 @@ from rehost.core import digest
 from rehost.core.errors import SourceReadError
 from rehost.core.extent import Extents, chunk_count, differing, total, union
 from rehost.core.extents import MOST
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
@@ -76,9 +77,9 @@ class Copy:
             if not source.basis:
                 source.nodes, source.use = volume.known_nodes(), volume.known_use()
 
-    def checkpoint(self, job: str, roots: Sequence[str], standing: float) -> Checkpoint:
-        """Where this run ended, once both sides agree on the roots; `standing`: see `Checkpoint`."""
-        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)), standing)
+    def checkpoint(self, job: str, roots: Sequence[str], freeze: FreezeBefore) -> Checkpoint:
+        """Where this run ended, once both sides agree on the roots, and what its freeze has shown."""
+        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)), freeze)
 
     def round(self, kind: RoundKind, number: int) -> RoundReport:
         """A round while the server works. A baseline that has to look at parts only is a delta."""

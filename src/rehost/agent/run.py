@@ -28,6 +28,7 @@ from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.core.agentapi import Assignment, Phase, Progress, RunReport
 from rehost.core.extent import total
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundLimits, RoundReport, Step, beyond_target, next_round
 from rehost.core.server import Inventory
 from rehost.track.freeze import LAUNCHER
@@ -115,7 +116,7 @@ class _Run:
 
     def carry_out(self) -> RunReport:
         window = self.copy.connect().window
-        limits = self._limits(window, self._build_on_the_last_run().standing)
+        limits = self._limits(window, self._build_on_the_last_run().freeze)
         while (step := next_round(self.done, limits)).kind is not RoundKind.FINAL:
             self.copy.tally.phase = Phase.COPYING
             self.done.append(self.copy.round(step.kind, len(self.done) + 1))
@@ -124,7 +125,7 @@ class _Run:
         final = self._final()
         report = self._report(final, step)
         if not report.unreadable:  # else the next run has to try these sectors again
-            self._save(self.copy.checkpoint(self.assignment.job, report.roots, final.standing))
+            self._save(self.copy.checkpoint(self.assignment.job, report.roots, final.shown))
         return report
 
     def _note(self, note: str) -> None:
@@ -133,7 +134,7 @@ class _Run:
             log.warning("run %s: %s", self.assignment.run, note)
         self.copy.tally.note = note
 
-    def _limits(self, window: int, standing: float) -> RoundLimits:
+    def _limits(self, window: int, before: FreezeBefore) -> RoundLimits:
         options = self.assignment.options
         return RoundLimits(
             options.freeze_target,
@@ -141,7 +142,7 @@ class _Run:
             options.most_rounds,
             options.not_converging,
             buffered=min(window * options.streams, OUTSTANDING),
-            standing=standing,
+            before=before,
         )
 
     def _build_on_the_last_run(self) -> Checkpoint:

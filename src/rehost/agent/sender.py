@@ -83,7 +83,7 @@ class Stream:
         self._completed: deque[tuple[bytes, ...]] = deque()
         self._heard = 0.0  # when the receiver last said or took something
         self._lost_at: float | None = None
-        self._waits_for_room = True
+        self._waits_for_room, self._told = True, False
         self._pause = _FIRST_PAUSE
         self.welcome: m.Welcome | None = None
         self.strict = False
@@ -99,6 +99,8 @@ class Stream:
         """Be connected; what the receiver said when it was."""
         self._until(self._connected)
         assert self.welcome is not None
+        if self._told:
+            self._tally.note, self._told = "", False
         return self.welcome
 
     def join(self) -> bool:
@@ -272,6 +274,7 @@ class Stream:
         if not self._waits_for_room:
             raise error
         self._lost_at = None
+        self._tally.note, self._told = f"{error.what}: the run waits for its turn", True
         self._pause_a_while()
 
     def _pause_a_while(self) -> None:

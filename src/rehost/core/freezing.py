@@ -13,6 +13,14 @@ _TOLD = 0.005  # seconds: less is not worth a word
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeBefore:
+    """What the freeze of the job's run before has shown; all 0: there was none."""
+
+    standing: float = 0.0  # seconds that it took to freeze and to thaw the file systems
+    lead: float = 0.0  # seconds from the decision to the freeze: hooks, the start of the watchdog
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """Seconds for which a final round would hold the source."""
 
@@ -47,21 +55,21 @@ class Forecast:
         return " and ".join(f"{part:.2g} s {what}" for what, part in parts.items() if part >= _TOLD)
 
 
-def forecast(done: Sequence[RoundReport], buffered: int, standing: float) -> Forecast:
+def forecast(done: Sequence[RoundReport], buffered: int, before: FreezeBefore) -> Forecast:
     """By what the rounds so far, at least one, have measured; by their best rates.
 
-    `buffered`: bytes that the streams take from a freeze without waiting for the network; `standing`: seconds
-    that it took in the job's run before to freeze and thaw, 0 if there was none.
+    `buffered`: bytes that the streams take from a freeze without waiting for the network.
     """
     last = done[-1]
+    coming = before.lead * _rate(last.backlog, last.seconds)
     return Forecast(
-        standing=max(standing, last.syncing),
+        standing=max(before.standing, last.syncing),
         looking=last.looking,
         comparing=_seconds(last.untracked, read_rate(done)),
         asking=last.answer * last.trips,
-        reading=_seconds(last.backlog, read_rate(done)),
-        working=_seconds(last.backlog, work_rate(done)),
-        sending=_seconds(max(0, last.left - buffered), send_rate(done)),
+        reading=_seconds(last.backlog + coming, read_rate(done)),
+        working=_seconds(last.backlog + coming, work_rate(done)),
+        sending=_seconds(max(0, last.left + coming - buffered), send_rate(done)),
     )
 
 
@@ -93,9 +101,12 @@ def send_rate(done: Sequence[RoundReport]) -> float:
 
 def dirty_rate(done: Sequence[RoundReport]) -> float:
     """Bytes of chunks a second that were written during the last round."""
-    last = done[-1]
-    return last.left / last.seconds if last.seconds > 0 else 0.0
+    return _rate(done[-1].left, done[-1].seconds)
 
 
-def _seconds(size: int, rate: float) -> float:
+def _rate(size: int, seconds: float) -> float:
+    return size / seconds if seconds > 0 else 0.0
+
+
+def _seconds(size: float, rate: float) -> float:
     return size / rate if rate else 0.0

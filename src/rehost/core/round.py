@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rehost.core.errors import FreezeError, NotConvergingError
-from rehost.core.freezing import Forecast, dirty_rate, forecast, forecast_text, send_rate
+from rehost.core.freezing import Forecast, FreezeBefore, dirty_rate, forecast, forecast_text, send_rate
 from rehost.core.roundreport import RoundKind as RoundKind
 from rehost.core.roundreport import RoundReport as RoundReport
 from rehost.core.units import rate_text
@@ -19,6 +19,7 @@ from rehost.core.units import rate_text
 SHRINKS = 0.75  # a round that leaves more than this part of what the one before left does not shrink
 WORTH = 0.5  # other rounds are made while they can take more than this part of the target from the freeze
 
+_FIRST = FreezeBefore()
 _ADVICE = (
     "raise freeze_deadline, bandwidth_limit or streams (ReplicationParameters), or start the job again when "
     "less is written to the source"
@@ -39,7 +40,7 @@ class RoundLimits:
     most_rounds: int = 10  # deltas at most
     not_converging: NotConverging = NotConverging.FREEZE
     buffered: int = 0  # this and the next: see `core.freezing.forecast`
-    standing: float = 0.0
+    before: FreezeBefore = _FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def next_round(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
 
 
 def freeze_forecast(done: Sequence[RoundReport], limits: RoundLimits) -> Forecast:
-    return forecast(done, limits.buffered, limits.standing)
+    return forecast(done, limits.buffered, limits.before)
 
 
 def beyond_target(done: Sequence[RoundReport], limits: RoundLimits) -> str:
