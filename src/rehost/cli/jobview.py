@@ -106,7 +106,7 @@ def copied(job: Job) -> dict[str, str]:
 def _frozen(copy: Mapping[str, Any]) -> str:
     """How long, how long that was expected to be, and what it went to."""
     seconds, held = copy["freeze_seconds"], copy["held_seconds"]
-    if "freeze_expected" not in copy:
+    if not copy.get("freeze_expected"):
         return f"{seconds:.2f} s (all together {held:.2f} s)"
     looked = copy["looked_seconds"]
     return (
