@@ -19,6 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from tests.loopdisks import LoopDisk, run
+from tests.processes import line_of, python
 
 
 class Opcode(IntEnum):
@@ -60,11 +61,9 @@ def bad_disk(folder: Path, size: int) -> Iterator[BadDisk]:
     backing.write_bytes(os.urandom(size))
     point.touch()
     bad.touch()
-    command = [sys.executable, "-m", "tests.baddisk", str(point), str(backing), str(bad)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with python("-m", "tests.baddisk", point, backing, bad) as process:
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            assert line_of(process) == "ready\n"
             path = run("losetup", "--find", "--show", "--direct-io=on", point)
             try:
                 yield BadDisk(LoopDisk(path, backing, None), bad)
@@ -72,7 +71,6 @@ def bad_disk(folder: Path, size: int) -> Iterator[BadDisk]:
                 run("losetup", "--detach", path)
         finally:
             subprocess.run(["umount", "--lazy", point], check=True)
-            process.kill()
 
 
 def main(point: str, backing: str, bad: str) -> None:

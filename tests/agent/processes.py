@@ -42,11 +42,6 @@ def agent(
             process.kill()
 
 
-def line_of(process: "subprocess.Popen[bytes]") -> bytes:
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
 def answer(process: "subprocess.Popen[bytes]") -> None:
     """The line of input that a frozen one waits for; BrokenPipeError if it is gone."""
     assert process.stdin is not None

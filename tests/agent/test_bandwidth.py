@@ -58,6 +58,16 @@ def test_no_limit_never_waits() -> None:
     assert limit.wait(limit.reserve(1 << 30)) == 0
 
 
+@given(st.integers(1, 1 << 31), st.integers(1, 1 << 20))
+def test_little_goes_together_under_a_low_limit(kilobytes: int, left: int) -> None:
+    limit = Limit(kilobytes)
+    piece = limit.piece(left)
+    assert 1 <= piece <= left
+    assert piece <= max(4096, kilobytes * 1024 // 20)
+    limit.lifted = True
+    assert limit.piece(left) == Limit(0).piece(left) == left
+
+
 def test_what_goes_at_once_is_paid_for_afterwards() -> None:
     limit = Limit(1)
     limit.lifted = True

@@ -19,12 +19,13 @@ import pytest
 from rehost.core.agentapi import RunOptions
 from tests.agent.agent_process import Outcome
 from tests.agent.copying import Lab, lab
-from tests.agent.processes import agent, answer, line_of
+from tests.agent.processes import agent, answer
 from tests.agent.proxy import proxy_to
 from tests.agent.tortured import SIZES, Frozen, tortured
 from tests.loopdisks import LoopDisk, LoopDisks
 from tests.netlab.link import Link, link
 from tests.netlab.shape import Shape
+from tests.processes import line_of
 
 MIB = 1 << 20
 GOOD = Shape(rate=40.0 * MIB, delay=0.002)

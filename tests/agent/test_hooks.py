@@ -16,8 +16,9 @@ from rehost.agent.run import Settings
 from rehost.core.agentapi import RunOptions
 from rehost.core.errors import FreezeError, HookError, RunStoppedError
 from tests.agent.copying import Lab, lab
-from tests.agent.test_run_interrupted import agent, line_of, wait_for
+from tests.agent.test_run_interrupted import agent, wait_for
 from tests.loopdisks import LoopDisk, LoopDisks, run
+from tests.processes import line_of
 
 MIB = 1 << 20
 

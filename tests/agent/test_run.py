@@ -2,17 +2,20 @@
 
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rehost.agent.bandwidth import minute_of_day
 from rehost.agent.run import Settings
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Count, Fail, Filter, Operation, Throttle
 from rehost.core.agentapi import Progress, RunOptions
+from rehost.core.bandwidth import DAY, Window
 from rehost.core.errors import (
     RehostError,
     RunStoppedError,
@@ -22,8 +25,10 @@ from rehost.core.errors import (
     TicketExpiredError,
 )
 from rehost.core.round import RoundKind
+from rehost.receive.admissions import CONNECTIONS, FOR_FIRST
 from rehost.track.suspects import IdleDisks
 from tests.agent.copying import lab
+from tests.agent.proxy import proxy_to
 from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.receive.site import root_of
 
@@ -220,6 +225,66 @@ def test_a_disk_that_cannot_be_read_is_named_with_the_place(disks: LoopDisks, tm
 
     with lab(tmp_path, disk) as site, pytest.raises(SourceReadError, match=f"of {disk.path}: Input/output"):
         site.carry_out(Settings(open_device=lambda path: Fail(open_source(path), fault)))
+
+
+def test_a_run_goes_on_with_the_streams_that_its_receiver_has_room_for(
+    disks: LoopDisks, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = disks.make(40 * MIB)
+    noise(disk.path, 0, 40 * MIB)
+    asked, most = CONNECTIONS, CONNECTIONS - FOR_FIRST
+    with lab(tmp_path, disk, options=RunOptions(streams=asked)) as site:
+        site.carry_out()
+        assert site.replica().read_bytes() == disk.image.read_bytes()
+        opened = [line["stream"] for line in site.site.log() if line["event"] == "connection opened"]
+        assert len(opened) == len(set(opened)) == most
+    assert f"{most} of {asked} streams: the receiver has no room for more" in caplog.text
+
+
+def test_the_edge_of_a_window_is_crossed_while_a_run_goes_on(
+    disks: LoopDisks, tmp_path: Path, local_time: Callable[[int], None]
+) -> None:
+    """1 MB/s for the first seconds, which would take half a minute for all of it; then as fast as can be."""
+    disk = disks.make(32 * MIB)
+    noise(disk.path, 0, 32 * MIB)
+    samples: list[tuple[int, int]] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            samples.append((minute_of_day(), proxy.to_receiver))
+
+    with lab(tmp_path, disk) as site, proxy_to(site.site.port) as proxy:
+        local_time(_BEFORE_THE_EDGE)
+        minute, following = minute_of_day(), (minute_of_day() + 1) % DAY
+        site.options = RunOptions(compress_level=0, bandwidth_schedule=(Window(minute, following, 1024),))
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            site.carry_out(port=proxy.port)
+        finally:
+            ended.set()
+            looking.join()
+        assert site.replica().read_bytes() == disk.image.read_bytes()
+    inside = [count for at, count in samples if at == minute]
+    assert MIB // 2 < inside[-1] < (_BEFORE_THE_EDGE + 2) * MIB
+    assert samples[-1][0] == following
+
+
+_BEFORE_THE_EDGE = 8  # seconds
+
+
+@pytest.fixture
+def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Moves the local time so that so many seconds are left of its minute."""
+
+    def move(left: int) -> None:
+        monkeypatch.setenv("TZ", f"TEST-0:00:{(60 - left - int(time.time())) % 60:02}")
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_disk_that_grows_meanwhile_is_noticed(disks: LoopDisks, tmp_path: Path) -> None:

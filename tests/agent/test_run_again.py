@@ -21,7 +21,7 @@ from rehost.block.layer import chain
 from rehost.block.replica import open_replica
 from rehost.compute.driver import VolumeSpec
 from rehost.compute.local.replicas import Replicas
-from rehost.core.agentapi import RunReport
+from rehost.core.agentapi import RunOptions, RunReport
 from rehost.core.round import RoundKind
 from rehost.track import pins
 from tests.agent import agent_process
@@ -161,6 +161,25 @@ def test_of_a_file_system_what_was_written_and_what_was_freed(
 
 def run_bytes(*command: str | Path) -> bytes:
     return subprocess.run(list(map(str, command)), capture_output=True, check=True).stdout
+
+
+def test_the_freeze_of_the_run_before_is_expected_again_and_said_to_miss_the_target_anyway(
+    disks: LoopDisks, tmp_path: Path, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = disks.make(SIZE, "ext4")
+    with lab(tmp_path, disk, options=RunOptions(freeze_target=0.001)) as site:
+        first = site.carry_out(Settings(state=state))
+        known = checkpoint.load(state)
+        assert known is not None
+        assert known.freeze.standing == pytest.approx(first.freeze_seconds - first.held_seconds)
+        assert known.freeze.lead > 0
+        second = again(site, first).carry_out(Settings(state=state))
+    assert second.freeze_expected > known.freeze.standing
+    assert second.freeze_reason.startswith("no other round makes it much shorter: ")
+    assert "to freeze and thaw the file systems" in second.freeze_reason
+    assert "a freeze takes at least" in caplog.text
+    assert 0 < second.looked_seconds < second.held_seconds
+    checkpoint.forget(state)
 
 
 def test_agents_that_are_killed_between_and_within_runs(full: LoopDisk, tmp_path: Path, state: Path) -> None:

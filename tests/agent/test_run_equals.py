@@ -1,7 +1,5 @@
 """The replica equals the source's frozen disk on every used block, under a writer, and fsck finds nothing."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from rehost.track.fsmap import free_extents
 from tests.agent import writer
 from tests.agent.copying import differing_bytes, lab, snapshot
 from tests.loopdisks import LoopDisk, LoopDisks, open_folder, run
+from tests.processes import end, line_of, python
 
 MIB = 1 << 20
 SIZES = {"ext4": 200 * MIB, "xfs": 300 * MIB}
@@ -21,19 +20,11 @@ TIMES = 20
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, writer.__file__, str(folder), "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline()
-            yield process
-        finally:
-            process.communicate("end\n", timeout=60)
+def writing(folder: Path) -> Iterator[None]:
+    with python(writer.__file__, folder, 1) as process:
+        assert line_of(process)
+        yield
+        end(process, "end\n")
 
 
 class Frozen:

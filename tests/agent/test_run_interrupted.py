@@ -22,9 +22,10 @@ from rehost.core.errors import ConnectionLostError, FreezeError
 from rehost.track.suspects import IdleDisks, Suspicion
 from tests.agent.agent_process import Outcome
 from tests.agent.copying import CHUNK, Lab, lab
-from tests.agent.processes import agent, answer, line_of
+from tests.agent.processes import agent, answer
 from tests.agent.proxy import proxy_to
 from tests.loopdisks import LoopDisk, LoopDisks, run
+from tests.processes import line_of
 
 MIB = 1 << 20
 SIZE_OF_DISK = 48 * MIB

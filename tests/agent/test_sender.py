@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rehost.agent.tally import Tally
 from rehost.block.volume import VolumeShape
 from rehost.core import digest
 from rehost.core.errors import ConnectionLostError, FreezeError, RunStoppedError, TicketError
+from rehost.receive.admissions import CONNECTIONS
 from rehost.wire.messages import VERSION, DigestsRequest, Encoding, Hello
 from rehost.wire.tls import client_context, connect
 from tests.agent.proxy import Proxy, proxy_to
@@ -138,6 +140,19 @@ def test_a_stream_keeps_no_more_than_its_share_of_the_runs_memory(bench: Bench) 
     stream.reset()
 
 
+def test_a_receiver_that_goes_mute_before_it_has_said_completed_is_left_for_another_connection(
+    bench: Bench,
+) -> None:
+    stream = bench.stream()
+    stream.silence = 1.0
+    stream.put(Item(0, 0, CHUNKS, CHUNKS * CHUNK, 0))
+    stream.drain()
+    bench.proxy.holding = True  # the network takes what is said, and gives nothing back
+    threading.Timer(1.5, bench.proxy.cut).start()  # the second connection's Welcome is lost, too
+    assert len(stream.complete()) == 1
+    assert bench.proxy.connections >= 2
+
+
 def test_patience_ends(bench: Bench) -> None:
     bench.proxy.closed = True
     with pytest.raises(ConnectionLostError, match="could not be reached for"):
@@ -148,6 +163,21 @@ def test_a_refused_ticket_is_no_lost_connection(bench: Bench) -> None:
     with pytest.raises(TicketError):
         bench.stream(ticket=bench.site.ticket(key=bytes(32))).connect()
     assert bench.proxy.connections == 1
+
+
+def test_a_stream_waits_for_its_turn_at_a_receiver_that_has_enough_others(bench: Bench) -> None:
+    notes: list[str] = []
+    with ExitStack() as others:
+        for number in range(CONNECTIONS):
+            others.enter_context(bench.site.sender(bench.site.ticket(run=f"r-other-{number}")))
+        assert not bench.stream(number=1).join()
+        threading.Timer(1.0, lambda: (notes.append(bench.tally.note), others.close())).start()
+        stream = bench.stream(patience=0.1)  # such a wait is none for a receiver that is gone
+        assert stream.connect().window
+    assert bench.proxy.connections >= 3
+    assert notes[0].startswith(f"the receiver has {CONNECTIONS} connections")
+    assert bench.tally.note == ""
+    stream.reset()
 
 
 def test_the_gate_ends_every_wait(bench: Bench) -> None:

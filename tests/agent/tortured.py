@@ -1,7 +1,5 @@
 """Disks that are treated badly, what they were in a freeze, and whether their copies are that."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from rehost.track.used import MAPS
 from tests.agent import torture
 from tests.agent.copying import Lab, differing_bytes, snapshot
 from tests.loopdisks import LoopDisk, LoopDisks, open_folder, run
+from tests.processes import end, line_of, python
 
 MIB = 1 << 20
 SIZES = {"ext4": 200 * MIB, "xfs": 300 * MIB, "btrfs": 300 * MIB}
@@ -23,19 +22,10 @@ CHECKS = {
 
 @contextmanager
 def tortured(folder: Path, seed: int) -> Iterator[None]:
-    with subprocess.Popen(
-        [sys.executable, torture.__file__, str(folder), str(seed)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            yield
-        finally:
-            process.communicate(timeout=60)
-        assert process.returncode == 0
+    with python(torture.__file__, folder, seed) as process:
+        assert line_of(process) == "begun\n"
+        yield
+        end(process)
 
 
 class Frozen:

@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from rehost.cli import jobview
-from rehost.core.agentapi import HookReport, Result, RunReport, UnreadableExtent
+from rehost.core.agentapi import HookReport, Phase, Progress, Result, RunReport, UnreadableExtent
 from rehost.core.round import RoundKind, RoundReport
-from rehost.store.status import copy_info
+from rehost.store.status import copy_info, sync_info
 
 DISKS = [
     {
@@ -52,6 +52,12 @@ def test_a_job_without_disks_is_one_line() -> None:
     assert jobview.doing({"Status": "Ready"}) == ""
 
 
+def test_what_people_should_know_before_the_freeze_is_said_while_a_job_copies() -> None:
+    progress = Progress("r-1", 1, Phase.COPYING, 2, RoundKind.DELTA, (), "a freeze takes at least 12 s here")
+    job = {"Status": "Running", "BusinessStatus": "Syncing", "StatusInfo": sync_info(progress)}
+    assert jobview.doing(job) == "copying  round 2 (delta)  a freeze takes at least 12 s here"
+
+
 def test_a_failure_says_what_happened_and_what_to_do() -> None:
     info = '{"error_code":"TargetDisk.Full","error_msg":"no room","advice":"make room"}'
     job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
@@ -75,12 +81,15 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
         limits=("most_rounds: at most 3",),
         unreadable=(UnreadableExtent(0, 4096, 8192, "/dev/sda1 ext4 on /"), UnreadableExtent(1, 0, 4096, "")),
         hooks=(HookReport("pre-freeze", "10-db", "done", 0.3, "first\nflushed"),),
+        freeze_expected=0.2,
+        looked_seconds=0.04,
     )
     job = {"Status": "Finished", "StatusInfo": copy_info(Result("r-1", 1, report))}
     assert jobview.copied(job) == {
         "built on": "/dev/sda: writes were tracked (typed programs): 4096 bytes in 1 places",
         "copy": "1 rounds, 3.0 MiB read, 1.0 MiB sent",
-        "frozen for": "0.25 s (all together 0.24 s)",
+        "frozen for": "0.25 s (0.20 s expected): 0.01 s to freeze and thaw, 0.04 s for maps of used blocks,"
+        " 0.20 s to read",
         "frozen then": "within the target of 1 s",
         "limits": "most_rounds: at most 3",
         "unreadable": "8.0 KiB are zeroes in the copy:\n"
@@ -90,15 +99,36 @@ def test_a_finished_job_tells_how_its_copy_went() -> None:
     assert jobview.copied({"Status": "Ready"}) == {}
 
 
+def test_what_an_older_rehost_told_of_a_copy_is_shown() -> None:
+    copy = {"rounds": 3, "read": 2048, "sent": 1024, "freeze_seconds": 0.5, "held_seconds": 0.4}
+    assert jobview.copied({"Status": "Finished", "StatusInfo": json.dumps({"copy": copy})}) == {
+        "copy": "3 rounds, 2.0 KiB read, 1.0 KiB sent",
+        "frozen for": "0.50 s (all together 0.40 s)",
+    }
+
+
 def test_runs_are_listed_with_their_images() -> None:
     first = {"StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual"}
     second = {"StartTime": "2026-01-01T13:00:00Z", "Type": "Schedule"}
-    job = {"ReplicationJobRuns": {"ReplicationJobRun": [{**first, "ImageId": "m-1"}, second]}}
+    job = {
+        "ImageId": "m-1",
+        "ReplicationJobRuns": {"ReplicationJobRun": [{**first, "ImageId": "m-1"}, second]},
+    }
+    assert jobview.image(job) == "m-1"
     assert [line.split() for line in jobview.runs(job).splitlines()] == [
         ["2026-01-01T00:00:00Z", "Manual", "m-1"],
         ["2026-01-01T13:00:00Z", "Schedule", "-", "(not", "ended)"],
     ]
-    assert jobview.runs({"Status": "Ready"}) == ""
+    assert jobview.runs({"Status": "Ready"}) == jobview.image({"Status": "Ready"}) == ""
+
+
+def test_a_deleted_image_is_said_to_be() -> None:
+    run = {"StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual"}
+    runs = [{**run, "ImageId": "m-1", "ImageDeleted": True}, {**run, "ImageId": "m-2"}]
+    job = {"ImageId": "m-2", "ReplicationJobRuns": {"ReplicationJobRun": runs}}
+    assert [line.split()[2:] for line in jobview.runs(job).splitlines()] == [["m-1", "(deleted)"], ["m-2"]]
+    assert jobview.image(job) == "m-2"
+    assert jobview.image({**job, "ImageId": "m-1"}) == "m-1 (deleted)"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])

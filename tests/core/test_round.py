@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehost.core.errors import FreezeError, NotConvergingError
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import (
     NotConverging,
     RoundKind,
     RoundLimits,
     RoundReport,
-    freeze_seconds,
+    beyond_target,
+    freeze_forecast,
     next_round,
 )
 
@@ -20,6 +22,10 @@ BASELINE, DELTA, FINAL = RoundKind.BASELINE, RoundKind.DELTA, RoundKind.FINAL
 MIB = 1 << 20
 LIMITS = RoundLimits(freeze_target=1.0, freeze_deadline=60.0, most_rounds=4)
 sizes = st.integers(0, 1 << 40)
+
+
+def freeze_seconds(done: list[RoundReport], limits: RoundLimits) -> float:
+    return freeze_forecast(done, limits).seconds
 
 
 def report(
@@ -135,7 +141,7 @@ def test_a_disk_that_is_not_tracked_is_all_compared_in_the_freeze() -> None:
     done = [report(1, 800 * MIB, 10.0, untracked=1000 * MIB), report(2, 10 * MIB, 10.0, untracked=1000 * MIB)]
     step = next_round(done, replace(LIMITS, buffered=32 * MIB))
     assert step.kind is FINAL
-    assert "no other round makes it shorter" in step.reason
+    assert "no other round makes it much shorter: 10 s of it stay whatever rounds do" in step.reason
     assert "10 s expected for 1000.0 MiB to be read" in step.reason
     with pytest.raises(FreezeError, match=r"10 s expected .* the freeze deadline is 5 s"):
         next_round(done, replace(LIMITS, freeze_deadline=5.0))
@@ -146,3 +152,56 @@ def test_what_changes_on_a_disk_that_is_not_tracked_is_sent_before_the_freeze() 
     assert next_round(done, LIMITS).kind is DELTA
     done.append(report(3, 50 * MIB, 9.0, untracked=1000 * MIB))
     assert next_round(done, LIMITS).kind is FINAL
+
+
+@pytest.mark.parametrize("what", NotConverging)
+@given(st.floats(1.01, 59), st.integers(0, 50))
+def test_a_freeze_that_is_long_whatever_rounds_do_is_taken_and_said_to_be(
+    what: NotConverging, looking: float, left: int
+) -> None:
+    limits = replace(LIMITS, not_converging=what, buffered=50 * MIB)
+    done = [replace(report(n, left * MIB, backlog=left * MIB), looking=looking) for n in (1, 2)]
+    assert beyond_target(done, limits).startswith(f"a freeze takes at least {looking:.2g} s here")
+    step = next_round(done, limits)
+    assert step.kind is FINAL
+    assert step.reason.startswith("no other round makes it much shorter")
+    assert step.seconds == freeze_seconds(done, limits) >= looking
+
+
+def test_rounds_go_on_while_they_shorten_a_freeze_that_misses_its_target_anyway() -> None:
+    done = [
+        replace(report(n, 400 * MIB, backlog=size * MIB), syncing=2.0) for n, size in ((1, 900), (2, 400))
+    ]
+    assert next_round(done, LIMITS).kind is DELTA
+    assert "2 s to freeze and thaw the file systems" in beyond_target(done, LIMITS)
+
+
+def test_what_the_run_before_needed_to_freeze_and_thaw_is_expected_again() -> None:
+    done = [report(1, 0), replace(report(2, 0), syncing=0.01)]
+    assert freeze_seconds(done, LIMITS) == 0.01
+    assert freeze_seconds(done, replace(LIMITS, before=FreezeBefore(standing=0.7))) == 0.7
+
+
+def test_what_is_written_until_the_freeze_begins_is_read_in_it() -> None:
+    done = [report(1, 900 * MIB, 9.0), report(2, 100 * MIB, 1.0, backlog=20 * MIB)]
+    limits = replace(LIMITS, buffered=40 * MIB)
+    assert freeze_seconds(done, limits) == pytest.approx(0.2)
+    assert freeze_seconds(done, replace(limits, before=FreezeBefore(lead=0.5))) == pytest.approx(0.3)
+
+
+def test_a_freeze_waits_for_answers_of_a_distant_receiver() -> None:
+    done = [report(1, 0), replace(report(2, 0), answer=0.2, trips=9)]
+    assert freeze_seconds(done, LIMITS) == pytest.approx(1.8)
+    assert beyond_target(done, LIMITS) == ""
+
+
+def test_what_the_freeze_takes_is_known_after_a_delta() -> None:
+    baseline = replace(report(1, 0), looking=2.0)
+    assert beyond_target([], LIMITS) == beyond_target([baseline], LIMITS) == ""
+    assert beyond_target([baseline, report(2, 0)], LIMITS) == ""
+
+
+def test_the_work_of_what_is_scattered_is_expected_again() -> None:
+    done = [replace(report(1, 900 * MIB, 9.0), working=1.0), replace(report(2, 4 * MIB), working=0.5)]
+    done.append(replace(report(3, 0, backlog=2 * MIB), working=0.01))
+    assert freeze_seconds(done, replace(LIMITS, buffered=2 * MIB)) == pytest.approx(0.02 + 0.25)

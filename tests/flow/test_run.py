@@ -2,10 +2,12 @@ import json
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from rehost.compute.driver import ImageState
+from rehost.compute.driver import ImageState, Trimmed
+from rehost.compute.memory import MemoryDriver
 from rehost.core.agentapi import DiskProgress, Heartbeat, Phase, Progress, Result
 from rehost.core.errors import (
     BootCheckError,
@@ -20,7 +22,7 @@ from rehost.core.job import Event, JobState
 from rehost.core.round import RoundKind
 from rehost.flow.engine import WorkflowState
 from rehost.flow.run import workflow_id
-from rehost.flow.upkeep import LOOK_AT_ENGINE
+from rehost.flow.upkeep import LOOK_AT_ENGINE, Upkeep
 from rehost.store import images
 from rehost.store.runs import RunType
 from tests.flow.world import INVENTORY, REPORT, ROOTS, World
@@ -122,6 +124,37 @@ def test_what_was_in_use_is_said_once_and_goes_when_it_is_free(world: World) -> 
         world.upkeep.tick()
     assert [image.id for image in world.driver.images()] == [newer]
     assert [image.id for image in world.store.images.of_job(job_id)] == [newer]
+
+
+class Merging(MemoryDriver):
+    """Has layers to merge until it is told that this is done."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.done = threading.Event(), threading.Event()
+
+    def trim(self, job: str, keep: int) -> Trimmed:
+        self.begun.set()
+        self.done.wait(60)
+        return super().trim(job, keep)
+
+
+def test_a_merge_that_takes_long_keeps_no_other_job_waiting(world: World) -> None:
+    source, job_id, run = world.started(run_once=False, frequency=12, max_images=1)
+    world.copied(source, run)
+    world.until(job_id, JobState.WAITING)
+    driver = Merging(world.folder / "merging")
+    upkeep = Upkeep(world.store, world.engine, driver, world.door)
+    upkeep.start()
+    try:
+        assert driver.begun.wait(60)
+        due = world.job(world.register("b"), scheduled_start=world.store.database.now() - 1).id
+        upkeep.wake()
+        world.until(due, JobState.SYNCING)
+        assert not driver.done.is_set()
+    finally:
+        driver.done.set()
+        upkeep.close()
 
 
 def test_the_next_run_begins_its_frequency_after_the_end_of_the_last(world: World) -> None:

@@ -65,10 +65,12 @@ class Site:
         with replica.open_replica(self.folder) as opened:
             opened.raise_generation(generation)
 
-    def ticket(self, generation: int = 1, *, expires: float | None = None, key: bytes = KEY) -> str:
+    def ticket(
+        self, generation: int = 1, *, run: str = "r-1", expires: float | None = None, key: bytes = KEY
+    ) -> str:
         volumes = tuple(TicketVolume(v.volume, v.size, v.chunk) for v in self.shapes)
         until = int(time.time() + 3600 if expires is None else expires)
-        return sign(Ticket("job", "r-1", generation, volumes, True, until), key)
+        return sign(Ticket("job", run, generation, volumes, True, until), key)
 
     def start(self) -> None:
         code = "import sys; from pathlib import Path; from rehost.receive.main import main; "

@@ -21,6 +21,7 @@ from rehost.core.errors import (
     WireError,
 )
 from rehost.receive.batch import FULL, PATIENCE
+from rehost.receive.buffers import Buffers
 from rehost.receive.session import WINDOW, Admission, Session
 from rehost.receive.ticket import Ticket, TicketVolume
 from rehost.wire import messages as m
@@ -46,7 +47,7 @@ class Talk:
     """A session that was let in, and the numbers of its frames."""
 
     def __init__(self, replica: ReplicaWriter, leave: Ticket) -> None:
-        self.session = Session(lambda _: Admission(leave, replica))
+        self.session = Session(lambda _: Admission(leave, replica), Buffers(1))
         (self.welcome,) = self.session.handle(m.Hello(1, "t", 0), 0.0)
         self._seq = itertools.count(1)
 
@@ -71,12 +72,12 @@ def test_the_welcome_says_what_there_is(replica: ReplicaWriter) -> None:
 
 
 def test_a_newer_agent_gets_the_version_that_both_know(replica: ReplicaWriter) -> None:
-    session = Session(lambda _: Admission(ticket(), replica))
+    session = Session(lambda _: Admission(ticket(), replica), Buffers(1))
     (welcome,) = session.handle(m.Hello(7, "t", 0), 0.0)
     assert isinstance(welcome, m.Welcome)
     assert welcome.version == 1
     with pytest.raises(WireError, match="version 0"):
-        Session(lambda _: Admission(ticket(), replica)).handle(m.Hello(0, "t", 0), 0.0)
+        Session(lambda _: Admission(ticket(), replica), Buffers(1)).handle(m.Hello(0, "t", 0), 0.0)
 
 
 def test_nothing_is_acknowledged_before_it_is_durable(replica: ReplicaWriter) -> None:
@@ -231,4 +232,4 @@ def test_nothing_goes_before_hello(message: m.Message) -> None:
         raise AssertionError("nobody said Hello")
 
     with pytest.raises(RehostError, match="no ticket was shown"):
-        Session(refuse).handle(message, 0.0)
+        Session(refuse, Buffers(1)).handle(message, 0.0)

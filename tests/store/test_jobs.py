@@ -281,7 +281,44 @@ def test_a_taken_image_name_gets_the_jobs_id(store: Store, register) -> None:
     third = store.images.reserve(jobs[1], "r-3")
     assert first.name == "golden"
     assert second.name == f"golden_{jobs[1].id}"
-    assert third.name == f"golden_{jobs[1].id}_r-3"
+    assert third.name == f"golden_{jobs[1].id}_1"
     store.images.finish(first.id, "/there", ("disk-0.qcow2",))
     assert store.images.get(first.id).state is ImageState.AVAILABLE
     assert [image.id for image in store.images.of_job(jobs[1].id)] == [second.id, third.id]
+    store.images.remove(second.id)
+    assert store.images.there([first.id, second.id, third.id]) == {first.id, third.id}
+
+
+@pytest.mark.parametrize(
+    ("name", "names"), [("web", ["web", "web_2", "web_3"]), ("", ["{id}", "{id}_2", "{id}_3"])]
+)
+def test_images_without_a_name_are_called_by_job_and_run(
+    store: Store, register, name: str, names: list[str]
+) -> None:
+    spec = JobSpec(register().id, name=name, run_once=False, frequency=1, max_images=3)
+    job = store.jobs.create("one", spec, None, "k")
+    assert image_names(store, job.id, 3) == [text.format(id=job.id) for text in names]
+
+
+def test_names_of_images_are_unique_and_have_at_most_128_characters(store: Store, register) -> None:
+    specs = [JobSpec(register(letter).id, name=letter * 128, run_once=False, frequency=1) for letter in "ab"]
+    jobs = [store.jobs.create("one", spec, None, "k").id for spec in specs]
+    taken = JobSpec(register("c").id, name="c", image_name="b" * 126 + "_2")
+    store.images.reserve(store.jobs.create("one", taken, None, "k"), "r-1")
+    names = [name for job in jobs for name in image_names(store, job, 3)]
+    assert len(set(names)) == 6
+    assert max(map(len, names)) == 128
+    assert names[4] == f"{'b' * (128 - len(jobs[1]) - 3)}_{jobs[1]}_2"
+
+
+def image_names(store: Store, job: str, count: int) -> list[str]:
+    """Of so many runs that end well."""
+    names = []
+    for _ in range(count):
+        run = store.runs.begin(job, Event.START, RunType.SCHEDULE, "rehost")
+        names.append(store.images.reserve(store.jobs.get(job), run.id).name)
+        store.jobs.apply(job, Event.PREPARED, "rehost")
+        store.jobs.apply(job, Event.SYNCED, "rehost")
+        store.jobs.apply(job, Event.PROCESSED, "rehost")
+        store.runs.end(run.id, Event.WAIT, "rehost")
+    return names

@@ -1,9 +1,7 @@
 """A disk at rest tells its free blocks, and no trace of the question stays."""
 
 import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from rehost.core.extent import Extent, total
 from rehost.track import atrest
 from rehost.track.atrest import Rest
 from tests.loopdisks import LoopDisks, run
+from tests.processes import line_of, python
 
 MIB = 1 << 20
 
@@ -57,10 +56,8 @@ def test_nothing_stays_mounted_when_it_is_killed(disks: LoopDisks) -> None:
         "with _descriptor_on(Path(sys.argv[1]), 'ext4', ['noload']):\n"
         "    print('open', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, disk.path], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline()
+    with python("-c", code, disk.path) as process:
+        assert line_of(process)
         assert disk.path not in Path("/proc/self/mounts").read_text()
-        os.kill(process.pid, signal.SIGKILL)
     run("e2fsck", "-fn", disk.path)
     os.close(os.open(disk.path, os.O_RDONLY | os.O_EXCL))  # nobody has it any more

@@ -5,7 +5,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rehost.track.freeze import FIFREEZE, Freezer
 from rehost.track.mounts import FileSystem, mounted_on, open_on
 from rehost.track.watchdog import FITHAW
 from tests.loopdisks import LoopDisk, LoopDisks, run
+from tests.processes import end, line_of, python
 
 MIB = 1 << 20
 
@@ -202,18 +202,9 @@ with Freezer(systems, float(sys.argv[2])) as freezer:
 @contextmanager
 def holder(disk: LoopDisk, deadline: float) -> Iterator[subprocess.Popen[str]]:
     """Another process that has frozen the disk."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, disk.path, str(deadline)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "frozen\n"
-            yield process
-        finally:
-            process.kill()
+    with python("-c", _HOLDER, disk.path, deadline) as process:
+        assert line_of(process) == "frozen\n"
+        yield process
 
 
 def test_kill_9_inside_the_freeze_thaws(disk: LoopDisk) -> None:
@@ -232,5 +223,4 @@ def test_an_agent_that_is_stopped_inside_the_freeze_is_thawed_and_told(disk: Loo
         process.send_signal(signal.SIGSTOP)
         assert Write(disk.mount).done_within(20)
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate("go\n")
-        assert "thawed by the watchdog" in said
+        assert "thawed by the watchdog" in end(process, "go\n")

@@ -3,9 +3,6 @@
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +19,7 @@ from rehost.track.bpf.attach import Rung
 from rehost.track.kernelmaps import possible_cpus
 from rehost.track.tracker import Tracker
 from tests.loopdisks import LoopDisk, LoopDisks, run
+from tests.processes import line_of, python
 
 MIB = 1 << 20
 CHUNK = 256 << 10
@@ -202,16 +200,8 @@ sys.stdin.read()
 
 def killed(disk: LoopDisk, rung: Rung) -> int:
     """A process that tracked the disk and was killed; the epoch that it began."""
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(disk.number), rung.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        epoch = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-    return epoch
+    with python("-c", CHILD, disk.number, rung.name) as process:
+        return int(line_of(process))
 
 
 def test_tracking_survives_kill(disk: LoopDisk, rung: Rung) -> None:

@@ -169,3 +169,32 @@ def test_a_receiver_of_another_authority_is_refused(tmp_path: Path) -> None:
 def _refused(listener: socket.socket, context) -> None:
     with pytest.raises(OSError):
         _serve(listener, context)
+
+
+class Pieces:
+    """A pace of pieces of at most 1000 bytes, each asked for twice before it may go."""
+
+    def __init__(self) -> None:
+        self.size, self.taken, self.asked = 1000, [1000], 0
+
+    def take(self, left: int) -> None:
+        self.size = min(left, 1000)
+        self.taken.append(self.size)
+
+    def wait(self) -> float:
+        self.asked += 1
+        return 0.001 * (self.asked % 2)
+
+
+def test_a_frame_goes_piece_by_piece_and_what_is_heard_meanwhile_is_kept(ends: Pair) -> None:
+    agent, receiver = ends
+    content, pace = bytes(range(256)) * 100, Pieces()
+    agent.send(m.DigestsRequest(0, 0, 1))
+    assert receiver.receive(10) == [m.DigestsRequest(0, 0, 1)]
+    receiver.send(m.Digests(0, 0, b"a" * 32))
+    agent.send(data(1, content), pace)
+    ((heard,),) = (receiver.receive(10),)
+    assert bytes(heard.payload) == content
+    assert len(content) < sum(pace.taken) < len(content) + 100
+    assert pace.asked == 2 * (len(pace.taken) - 1)
+    assert agent.receive(10) == [m.Digests(0, 0, b"a" * 32)]

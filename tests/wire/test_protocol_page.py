@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rehost.receive import batch, server, session
+from rehost.agent import sender
+from rehost.receive import admissions, batch, server, session
 from rehost.wire import channel
 from rehost.wire import messages as m
 from rehost.wire.codec import HEADER, LAYOUTS, Layout, encode
@@ -63,7 +64,12 @@ def test_the_limits_that_the_page_names() -> None:
     assert told["ticket"] == f"{m.MAX_TICKET >> 10} KiB"
     assert told["streams of a run"] == str(m.MAX_STREAMS)
     assert told["window"].startswith(f"{session.WINDOW >> 20} MiB ")
-    assert told["connections of a receiver"] == str(server.MOST_CONNECTIONS)
+    assert told["connections of a receiver"] == (
+        f"{admissions.CONNECTIONS} with a ticket, of which {admissions.FOR_FIRST} only for streams 0; "
+        f"{server.MOST_CONNECTIONS} in all"
+    )
     assert told["TLS handshake, and then the Hello"] == f"{server.GREETING:g} s each"
     assert told["a peer that takes nothing"] == f"{channel.STALL:g} s"
+    owes = "a receiver that owes Welcome, Acks, Digests or Completed and says nothing"
+    assert told[owes] == f"{sender.SILENCE:g} s"
     assert f"when it has {batch.FULL >> 20} MiB, or is {batch.PATIENCE * 1000:g} ms old" in PAGE

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from rehost.core.bandwidth import Window, limit_at
 
 _BURST = 0.25  # seconds' worth of bytes that may go at once after a pause
+_PIECE = 0.05  # seconds' worth of bytes that go together: a whole chunk would be half a second of 512 KB/s
+_LEAST = 4096  # bytes that go together
 _KILOBYTE = 1024
 
 
@@ -71,8 +73,28 @@ class Limit:
             self._bucket = self._bucket.paid_by(time.monotonic(), rate)
             return 0.0 if self.lifted else self._bucket.wait(before, rate)
 
+    def piece(self, left: int) -> int:
+        """How many of so many bytes go together."""
+        return min(left, max(_LEAST, int(self.rate * _PIECE))) if self.rate and not self.lifted else left
+
     @property
     def rate(self) -> float:
         """Bytes a second now; 0: no limit."""
         minute = self._minute() if self._windows else 0
         return float(limit_at(self._windows, self._otherwise, minute) * _KILOBYTE)
+
+
+class Pace:
+    """See `wire.channel.Pace`; `check` is asked before each wait, and raises what ends it."""
+
+    def __init__(self, limit: Limit, left: int, check: Callable[[], None]) -> None:
+        self._limit, self._check = limit, check
+        self.take(left)
+
+    def take(self, left: int) -> None:
+        self.size = self._limit.piece(left)
+        self._place = self._limit.reserve(self.size)
+
+    def wait(self) -> float:
+        self._check()
+        return self._limit.wait(self._place)

@@ -16,11 +16,13 @@ from rehost.core import digest
 from rehost.core.agentapi import Assignment, AssignmentVolume
 from rehost.core.errors import TrackingError
 from rehost.core.extent import Extents
+from rehost.core.freezing import FreezeBefore
 from rehost.track import ladder
 from rehost.track.bookmark import Bookmark
 from rehost.track.used import DiskUse
 
 _FILE = "checkpoint"
+_NONE = FreezeBefore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Checkpoint:
     job: str
     roots: tuple[str, ...]  # hex, of the replica, by volume; empty: no run was complete yet
     volumes: tuple[VolumeCheckpoint, ...]
+    freeze: FreezeBefore = _NONE
 
     def objection(self, assignment: Assignment) -> str:
         """Why a run cannot build on it; empty if it can, as far as can be told without the disks."""

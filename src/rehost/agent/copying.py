@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
 from rehost.agent.sources import Source, Sources
-from rehost.agent.spans import View
+from rehost.agent.spans import View, span_count, spans_touched
 from rehost.agent.streams import Streams
 from rehost.agent.tally import DiskTally, Tally
-from rehost.agent.walk import Pass, Round
+from rehost.agent.walk import AHEAD, Pass, Round
 from rehost.core import digest
 from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extents, differing, total, union
+from rehost.core.extent import Extents, chunk_count, differing, total, union
 from rehost.core.extents import MOST
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
 from rehost.track.suspects import Suspects, Suspicion
@@ -33,6 +34,7 @@ class Look:
     passes: tuple[Pass, ...]  # in the order of the sources
     uses: Mapping[int, DiskUse]  # by volume
     suspicions: Mapping[int, Suspicion]
+    seconds: float  # that it took to find out
 
     @property
     def partial(self) -> bool:
@@ -75,9 +77,9 @@ class Copy:
             if not source.basis:
                 source.nodes, source.use = volume.known_nodes(), volume.known_use()
 
-    def checkpoint(self, job: str, roots: Sequence[str]) -> Checkpoint:
-        """Where this run ended, once both sides agree on the roots."""
-        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)))
+    def checkpoint(self, job: str, roots: Sequence[str], freeze: FreezeBefore) -> Checkpoint:
+        """Where this run ended, once both sides agree on the roots, and what its freeze has shown."""
+        return Checkpoint(job, tuple(roots), tuple(map(self._volume_checkpoint, self.sources)), freeze)
 
     def round(self, kind: RoundKind, number: int) -> RoundReport:
         """A round while the server works. A baseline that has to look at parts only is a delta."""
@@ -95,14 +97,17 @@ class Copy:
         self.streams.drain()
         self.keep(look)
         report = report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
-        backlog, untracked = self._left()
-        return replace(report, backlog=backlog, untracked=untracked)
+        report = replace(
+            report, looking=look.seconds, answer=self.streams.answer(), syncing=self._sync_again()
+        )
+        return self._with_what_is_left(report)
 
     def look(self, systems: Mapping[FileSystem, int], *, retry: bool = True) -> Look:
         """What may differ now. The marks of write tracking come before the maps, and these before reads.
 
         `retry`: and what could not be read when it was read last.
         """
+        began = time.monotonic()
         suspicions = {source.volume.volume: self._suspects.begin(source.number) for source in self.sources}
         with self._explained():
             uses = self.sources.use(systems)
@@ -111,7 +116,7 @@ class Copy:
             for source in self.sources
         )
         self._fresh = frozenset()
-        return Look(passes, uses, suspicions)
+        return Look(passes, uses, suspicions, time.monotonic() - began)
 
     def walk(self, passes: Sequence[Pass]) -> None:
         with self._explained():
@@ -130,7 +135,8 @@ class Copy:
 
     def pending(self, volume: int) -> int | None:
         """Bytes of a disk that were written since the round began; None: nobody knows. From any thread."""
-        return self._suspects.pending(self._source(volume).number)
+        written = self._suspects.written(self._source(volume).number)
+        return None if written is None else total(written)
 
     def unreadable(self, volume: int) -> int:
         """Bytes that a disk does not give. From any thread."""
@@ -139,16 +145,29 @@ class Copy:
     def _source(self, volume: int) -> Source:
         return next(source for source in self.sources if source.volume.volume == volume)
 
-    def _left(self) -> tuple[int, int]:
-        """Bytes written since the round began, and the used bytes of disks of which nobody knows."""
-        backlog = untracked = 0
+    def _sync_again(self) -> float:
+        """Seconds that file systems take to write out what came up since they had done so, as in a freeze."""
+        with self.sources.systems() as systems:
+            sync(systems)  # and what they hold back counts as written
+            self.sources.flush()
+            began = time.monotonic()
+            sync(systems)
+            return time.monotonic() - began
+
+    def _with_what_is_left(self, report: RoundReport) -> RoundReport:
+        """What was written since the round began, the use of disks of which nobody knows, and how many
+        questions it takes to compare both."""
+        backlog = untracked = touched = 0
         for source in self.sources:
-            written = self._suspects.pending(source.number)
+            written = self._suspects.written(source.number)
             if written is not None:
-                backlog += written
+                backlog += total(written)
+                touched += spans_touched(source.volume, written)
             elif source.use is not None:
                 untracked += total(source.use.used)
-        return backlog, untracked
+                touched += span_count(source.volume)
+        trips = chunk_count(touched, AHEAD * len(self.streams))
+        return replace(report, backlog=backlog, untracked=untracked, trips=trips)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -194,6 +213,7 @@ def report_of(
         seconds,
         after.content,
         after.reading - before.reading,
+        working=after.working - before.working,
     )
 
 

@@ -9,6 +9,7 @@ from rehost.agent.hooks import Hooks
 from rehost.core.agentapi import Phase
 from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError, ReplicaIncompleteError
 from rehost.core.extent import Extent, merge
+from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.freeze import LAUNCHER, Freezer
 from rehost.track.mounts import FileSystem, sync
@@ -40,6 +41,12 @@ class Final:
     held: float  # seconds of it for which all file systems stood still together
     unfreezable: frozenset[FileSystem]
     settled: bool  # two passes over what cannot freeze agreed
+    lead: float  # seconds until all was ready for the freeze
+
+    @property
+    def shown(self) -> FreezeBefore:
+        """For the job's next run."""
+        return FreezeBefore(self.seconds - self.held, self.lead)
 
 
 def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
@@ -75,13 +82,14 @@ def _attempt(copy: Copy, plan: FreezePlan, number: int) -> Final:
         hooks.before()
         sync(systems)  # so that the freeze itself has little left to write
         copy.sources.flush()
+        lead = time.monotonic() - began
         look, settled = _frozen(copy, plan, number, systems, freezer)
     copy.tally.phase = Phase.COMPLETING
     copy.streams.drain()
     copy.keep(look)
     report = report_of(RoundKind.FINAL, number, before, copy.tally.whole(), time.monotonic() - began)
     roots = _complete(copy, look)
-    return Final(report, look, roots, freezer.seconds, freezer.held, freezer.unfreezable, settled)
+    return Final(report, look, roots, freezer.seconds, freezer.held, freezer.unfreezable, settled, lead)
 
 
 def _frozen(

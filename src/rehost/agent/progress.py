@@ -103,9 +103,8 @@ class Reporting:
 
     def figures(self, now: float) -> Progress:
         disks = tuple(self._disk(volume, disk, now) for volume, disk in self._tally.disks().items())
-        return Progress(
-            self._run, self._generation, self._tally.phase, self._tally.round, self._tally.kind, disks
-        )
+        tally = self._tally
+        return Progress(self._run, self._generation, tally.phase, tally.round, tally.kind, disks, tally.note)
 
     def _disk(self, volume: int, disk: DiskTally, now: float) -> DiskProgress:
         rate = self._rate(volume, "done", disk.done, now)

@@ -28,7 +28,8 @@ from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.core.agentapi import Assignment, Phase, Progress, RunReport
 from rehost.core.extent import total
-from rehost.core.round import RoundKind, RoundLimits, RoundReport, next_round
+from rehost.core.freezing import FreezeBefore
+from rehost.core.round import RoundKind, RoundLimits, RoundReport, Step, beyond_target, next_round
 from rehost.core.server import Inventory
 from rehost.track.freeze import LAUNCHER
 from rehost.track.suspects import Suspects
@@ -114,18 +115,26 @@ class _Run:
     done: list[RoundReport] = field(default_factory=list)
 
     def carry_out(self) -> RunReport:
-        limits = self._limits(self.copy.connect().window)
-        self._build_on_the_last_run()
+        window = self.copy.connect().window
+        limits = self._limits(window, self._build_on_the_last_run().freeze)
         while (step := next_round(self.done, limits)).kind is not RoundKind.FINAL:
             self.copy.tally.phase = Phase.COPYING
             self.done.append(self.copy.round(step.kind, len(self.done) + 1))
+            self._note(beyond_target(self.done, limits))
         log.info("run %s: the last round begins: %s", self.assignment.run, step.reason)
-        report = self._report(self._final(), step.reason)
+        final = self._final()
+        report = self._report(final, step)
         if not report.unreadable:  # else the next run has to try these sectors again
-            self._save(self.copy.checkpoint(self.assignment.job, report.roots))
+            self._save(self.copy.checkpoint(self.assignment.job, report.roots, final.shown))
         return report
 
-    def _limits(self, window: int) -> RoundLimits:
+    def _note(self, note: str) -> None:
+        """Something that people should know before the freeze."""
+        if note and not self.copy.tally.note:
+            log.warning("run %s: %s", self.assignment.run, note)
+        self.copy.tally.note = note
+
+    def _limits(self, window: int, before: FreezeBefore) -> RoundLimits:
         options = self.assignment.options
         return RoundLimits(
             options.freeze_target,
@@ -133,9 +142,11 @@ class _Run:
             options.most_rounds,
             options.not_converging,
             buffered=min(window * options.streams, OUTSTANDING),
+            before=before,
         )
 
-    def _build_on_the_last_run(self) -> None:
+    def _build_on_the_last_run(self) -> Checkpoint:
+        """What is known of it."""
         job, sources = self.assignment.job, self.copy.sources
         known = checkpoint.load(self.settings.state) if self.settings.state else None
         if known is None or known.job != job:
@@ -146,6 +157,7 @@ class _Run:
                 source.basis = why
         else:
             self.copy.build_on(known)
+        return known
 
     def _save(self, kept: Checkpoint) -> None:
         if self.settings.state is None:
@@ -171,7 +183,7 @@ class _Run:
         )
         return final_round(self.copy, plan, len(self.done) + 1)
 
-    def _report(self, final: Final, reason: str) -> RunReport:
+    def _report(self, final: Final, step: Step) -> RunReport:
         whole = self.copy.tally.whole()
         return RunReport(
             roots=tuple(root.hex() for root in final.roots),
@@ -185,7 +197,9 @@ class _Run:
             ended=time.time(),
             consistency=tuple(consistency_of(self.copy.sources, final)),
             basis=tuple(f"{source.volume.disk_path}: {source.basis}" for source in self.copy.sources),
-            freeze_reason=reason,
+            freeze_reason=step.reason,
+            freeze_expected=step.seconds,
+            looked_seconds=final.look.seconds,
             hooks=tuple(self.hooks.reports),
             unreadable=tuple(extent for source in self.copy.sources for extent in source.unreadable()),
         )

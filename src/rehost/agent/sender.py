@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from ssl import SSLSocket
 from typing import NoReturn
 
-from rehost.agent.bandwidth import Limit
+from rehost.agent.bandwidth import Limit, Pace
 from rehost.agent.gate import Gate
 from rehost.agent.tally import Tally
-from rehost.core.errors import ConnectionLostError, WireError
+from rehost.core.errors import ConnectionLostError, ReceiverBusyError, WireError
 from rehost.wire import messages as m
 from rehost.wire.channel import Channel
 from rehost.wire.connection import State
@@ -24,7 +24,7 @@ from rehost.wire.connection import State
 _TICK = 0.5  # seconds between two looks at the gate
 OUTSTANDING = 32 << 20  # bytes that the streams of a run keep until they are durable; inside a freeze twice
 _OVERHEAD = 128  # more than a frame has besides its payload
-_SILENCE = 120.0  # seconds without a word or a byte taken after which a receiver that owes us counts as lost
+SILENCE = 120.0  # seconds without a word or a byte taken after which a receiver that owes us counts as lost
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds
 
 
@@ -40,7 +40,7 @@ class Item:
     digest: bytes = b""
     encoding: m.Encoding = m.Encoding.RAW
     payload: bytes | None = None  # None: zeroes
-    place: float | None = None  # in what the bandwidth limit lets go
+    pace: Pace | None = None  # as the bandwidth limit lets it go; None: it has not been its turn yet
 
     @property
     def size(self) -> int:
@@ -83,9 +83,11 @@ class Stream:
         self._completed: deque[tuple[bytes, ...]] = deque()
         self._heard = 0.0  # when the receiver last said or took something
         self._lost_at: float | None = None
+        self._waits_for_room, self._told = True, False
         self._pause = _FIRST_PAUSE
         self.welcome: m.Welcome | None = None
         self.strict = False
+        self.silence = SILENCE
 
     @property
     def link_speed(self) -> float | None:
@@ -97,7 +99,20 @@ class Stream:
         """Be connected; what the receiver said when it was."""
         self._until(self._connected)
         assert self.welcome is not None
+        if self._told:
+            self._tally.note, self._told = "", False
         return self.welcome
+
+    def join(self) -> bool:
+        """Be connected, if the receiver has room for one more."""
+        self._waits_for_room = False
+        try:
+            self.connect()
+        except ReceiverBusyError:
+            return False
+        finally:
+            self._waits_for_room = True
+        return True
 
     def put(self, item: Item) -> None:
         """Give an item to send; it is durable after the next `drain`."""
@@ -153,14 +168,17 @@ class Stream:
                 self._step(done)
             except ConnectionLostError as error:
                 self._lost(error)
+            except ReceiverBusyError as error:
+                self._refused(error)
 
     def _step(self, done: Callable[[], bool]) -> None:
         channel = self._channel or self._open()
         wait = self._push(channel)
         for message in channel.receive(0 if done() else wait):
             self._take(message)
-        if (self._unacked or self._asked) and time.monotonic() - self._heard > _SILENCE:
-            raise ConnectionLostError(f"the receiver said nothing for {_SILENCE:g} s")
+        owes = self._unacked or self._asked or self._completing
+        if owes and time.monotonic() - self._heard > self.silence:
+            raise self._mute()
 
     def _open(self) -> Channel:
         channel = Channel(self._dial(), m.Role.AGENT)
@@ -174,13 +192,16 @@ class Stream:
 
     def _greet(self, channel: Channel) -> m.Welcome:
         channel.send(self._hello)
-        end = time.monotonic() + _SILENCE
+        end = time.monotonic() + self.silence
         while time.monotonic() < end:
             self._gate.check()
             for message in channel.receive(_TICK):
                 assert isinstance(message, m.Welcome)  # the connection's table lets nothing else come first
                 return message
-        raise ConnectionLostError(f"the receiver said nothing for {_SILENCE:g} s")
+        raise self._mute()
+
+    def _mute(self) -> ConnectionLostError:
+        return ConnectionLostError(f"the receiver said nothing for {self.silence:g} s")
 
     def _push(self, channel: Channel) -> float:
         """Send what may go; the seconds to wait for the receiver, or for the limit."""
@@ -191,19 +212,20 @@ class Stream:
             item = self._unsent[0]
             if self._room(channel) < item.size and self._unacked:
                 return _TICK
-            if item.place is None:
-                item.place = self._limit.reserve(item.size)
-            if (wait := self._limit.wait(item.place)) > 0:
+            if item.pace is None:
+                item.pace = Pace(self._limit, item.size, self._gate.check)
+            if (wait := item.pace.wait()) > 0:
                 return min(wait, _TICK)
             self._send(channel, item)
         if self._completing and not self._unacked and channel.connection.state is State.OPEN:
             channel.send(m.Complete())
+            self._heard = time.monotonic()
         return _TICK
 
     def _send(self, channel: Channel, item: Item) -> None:
         seq, before = channel.connection.next_seq, channel.bytes_sent
         try:
-            channel.send(item.message(seq))
+            channel.send(item.message(seq), item.pace)
         finally:
             self._tally.add(item.volume, sent=channel.bytes_sent - before)
         self._unsent.popleft()
@@ -233,7 +255,7 @@ class Stream:
         for _, item in reversed(self._unacked):
             self._unsent.appendleft(item)
             self._backlog += item.size
-            item.place = None
+            item.pace = None
         self._unacked.clear()
         self._unasked.extendleft(reversed(self._asked))
         self._asked.clear()
@@ -243,6 +265,20 @@ class Stream:
         self._lost_at = now if self._lost_at is None else self._lost_at
         if now - self._lost_at > self._patience:
             self._give_up(error, now - self._lost_at)
+        self._pause_a_while()
+
+    def _refused(self, error: ReceiverBusyError) -> None:
+        """It is there, and other runs end some time: that is no reason to give up."""
+        if self.strict:
+            raise ConnectionLostError(error.what, error.advice) from error
+        if not self._waits_for_room:
+            raise error
+        self._lost_at = None
+        self._tally.note, self._told = f"{error.what}: the run waits for its turn", True
+        self._pause_a_while()
+
+    def _pause_a_while(self) -> None:
+        """Longer each time, until the receiver has done something for us."""
         self._gate.pause(self._pause * random.uniform(0.7, 1.0))
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 

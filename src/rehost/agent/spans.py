@@ -60,6 +60,11 @@ def span_count(volume: AssignmentVolume) -> int:
     return chunk_count(chunk_count(volume.size, volume.chunk), SPAN)
 
 
+def spans_touched(volume: AssignmentVolume, extents: Sequence[Extent]) -> int:
+    """In how many spans merged extents lie."""
+    return sum(1 for _ in chunks_of(extents, SPAN * volume.chunk))
+
+
 def spans(view: View, known: Sequence[bytes]) -> Iterator[Span]:
     """The spans that have suspects, or whose subtree (`known`, empty if not) nobody knows yet."""
     chunks = chunk_count(view.volume.size, view.volume.chunk)

@@ -1,7 +1,9 @@
 """All streams of a run: a thread for each, started before anything is frozen, and what they do together."""
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from types import TracebackType
@@ -12,6 +14,8 @@ from rehost.agent.gate import AbortedError, Gate
 from rehost.agent.walk import Round, Walker
 from rehost.wire.messages import Welcome
 
+log = logging.getLogger(__name__)
+
 
 class Streams:
     """A context manager; leaving hangs up. Only one thread may call its methods."""
@@ -20,6 +24,10 @@ class Streams:
         self._walkers = walkers
         self._limit, self._gate = limit, gate
         self._threads = [_Thread(number) for number in range(len(walkers))]
+
+    def __len__(self) -> int:
+        """Those that the receiver has room for."""
+        return sum(not walker.idle for walker in self._walkers)
 
     def __enter__(self) -> Self:
         return self
@@ -32,9 +40,15 @@ class Streams:
             thread.end()
 
     def connect(self) -> Welcome:
-        """Be connected on all streams, at once; what the first one was told, before anything is sent."""
-        self._together([walker.stream.connect for walker in self._walkers])
-        welcome = self._walkers[0].stream.welcome
+        """Be connected on all streams, at once; what the first one was told, before anything is sent.
+
+        The first one waits until the receiver has room for it, the others only work if there is room.
+        """
+        first, *others = self._walkers
+        self._together([first.stream.connect, *(walker.join for walker in others)])
+        if len(self) < len(self._walkers):
+            log.warning("%d of %d streams: the receiver has no room for more", len(self), len(self._walkers))
+        welcome = first.stream.welcome
         assert welcome is not None, "it is connected"
         return welcome
 
@@ -49,6 +63,12 @@ class Streams:
     def drain(self) -> None:
         """Wait until everything that was sent is durable."""
         self._together([walker.stream.drain for walker in self._walkers])
+
+    def answer(self) -> float:
+        """Seconds until the receiver has answered each stream a question; everything has to be durable."""
+        began = time.monotonic()
+        self._together([walker.answer for walker in self._walkers])
+        return time.monotonic() - began
 
     def complete(self) -> tuple[bytes, ...]:
         """The replica's roots in the ticket's order; everything has to be durable. Hangs up."""

@@ -19,6 +19,7 @@ class DiskTally:
     changed: int = 0
     content: int = 0  # of these, bytes of chunks that are not zero
     reading: float = 0.0  # seconds in reads, of all streams together
+    working: float = 0.0  # seconds of CPU of all streams
 
 
 class Tally:
@@ -27,6 +28,8 @@ class Tally:
     def __init__(self, volumes: Iterable[int]) -> None:
         self._disks = {volume: DiskTally() for volume in volumes}
         self._lock = threading.Lock()
+        self.volumes = tuple(self._disks)
+        self.note = ""  # what people should know meanwhile
         self.phase = Phase.STARTING
         self.kind = RoundKind.BASELINE
         self.round = 1
@@ -48,6 +51,7 @@ class Tally:
         changed: int = 0,
         content: int = 0,
         reading: float = 0.0,
+        working: float = 0.0,
     ) -> None:
         with self._lock:
             disk = self._disks[volume]
@@ -57,6 +61,7 @@ class Tally:
             disk.changed += changed
             disk.content += content
             disk.reading += reading
+            disk.working += working
 
     def disks(self) -> dict[int, DiskTally]:
         """A copy of all figures."""

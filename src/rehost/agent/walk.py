@@ -12,9 +12,12 @@ from rehost.agent.spans import Span, View, neighbours, spans, work_of
 from rehost.agent.tally import Tally
 from rehost.block.device import Device
 from rehost.core import digest
-from rehost.core.extent import Extent, intersect
+from rehost.core.extent import Extent, intersect, total
 from rehost.wire.messages import DigestsRequest
 from rehost.wire.payload import Packer
+
+AHEAD = 16  # spans that are asked for together at most
+_TOGETHER = 4 << 20  # bytes to look at, from which on spans are not taken together
 
 
 @dataclass(slots=True)
@@ -33,18 +36,30 @@ class _Turn:
     walked: Pass
     span: Span
 
+    @property
+    def weight(self) -> int:
+        """Bytes that may have to be looked at."""
+        window, suspects = self.span.window(self.walked.view), self.walked.view.suspects
+        return len(window) if suspects is None else total(intersect(suspects, window))
+
 
 class Round:
-    """The spans of all passes, handed out one by one to whichever stream comes next."""
+    """The spans of all passes, handed out a few at a time to whichever stream comes next."""
 
     def __init__(self, passes: Sequence[Pass]) -> None:
         self.passes = passes
         self._turns = self._all()
         self._lock = threading.Lock()
 
-    def take(self) -> "_Turn | None":
+    def take(self) -> list[_Turn]:
+        """The next spans, several if they are little work, so that one way to the receiver and back is enough
+        for them; empty when none is left."""
+        taken, weight = list[_Turn](), 0
         with self._lock:
-            return next(self._turns, None)
+            while len(taken) < AHEAD and weight < _TOGETHER and (turn := next(self._turns, None)):
+                taken.append(turn)
+                weight += turn.weight
+        return taken
 
     def _all(self) -> Iterator[_Turn]:
         for walked in self.passes:
@@ -59,23 +74,38 @@ class Walker:
     tally: Tally
     gate: Gate
     reader: ChunkReader = field(default_factory=ChunkReader)
+    idle: bool = False  # the receiver has no room for this stream: the others do its work
 
     def walk(self, round_: Round) -> None:
-        """Until no span is left. Digests of the next span are asked for before this one is read, so that the
+        """Until no span is left. Digests of the next spans are asked for before these are read, so that the
         way to the receiver and back costs no time."""
-        following = self._next(round_)
-        while following is not None:
-            turn, following = following, self._next(round_)
-            self._span(turn)
+        following = [] if self.idle else self._next(round_)
+        while following:
+            turns, following = following, self._next(round_)
+            for turn in turns:
+                self._span(turn)
 
-    def _next(self, round_: Round) -> _Turn | None:
-        turn = round_.take()
-        if turn is not None and not turn.walked.view.fresh:
-            self.stream.ask(DigestsRequest(turn.walked.view.volume.volume, turn.span.first, turn.span.count))
-        return turn
+    def join(self) -> None:
+        """Be connected if the receiver has room for this stream."""
+        self.idle = not self.stream.join()
+
+    def answer(self) -> None:
+        """Ask the receiver something and wait for the answer."""
+        if self.idle:
+            return
+        self.stream.ask(DigestsRequest(self.tally.volumes[0], 0, 1))
+        self.stream.answer()
+
+    def _next(self, round_: Round) -> list[_Turn]:
+        turns = round_.take()
+        for turn in turns:
+            volume = turn.walked.view.volume.volume
+            if not turn.walked.view.fresh:
+                self.stream.ask(DigestsRequest(volume, turn.span.first, turn.span.count))
+        return turns
 
     def _span(self, turn: _Turn) -> None:
-        view, span = turn.walked.view, turn.span
+        view, span, began = turn.walked.view, turn.span, time.thread_time()
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
         journal = digest.split(found)
         work = work_of(view, span, journal, BATCH)
@@ -87,6 +117,7 @@ class Walker:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
         turn.walked.nodes[span.number] = digest.subtree(b"".join(visit.digests))
+        self.tally.add(view.volume.volume, working=time.thread_time() - began)
 
 
 class _Visit:

@@ -224,7 +224,7 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "created": found.get("CreationTime"),
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
-            "image": found.get("ImageId"),
+            "image": jobview.image(found),
             **jobview.roots(found),
             "runs": jobview.runs(found),
             **({"runs again": jobview.periodic(found)} if jobview.periodic(found) else {}),

@@ -46,13 +46,19 @@ def periodic(job: Job) -> str:
 
 def runs(job: Job) -> str:
     """A line for each run, the oldest first."""
-    found = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun", [])
     lines = (
         f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
-        f"{'' if run.get('EndTime') else '  (not ended)'}"
-        for run in found
+        f"{' (deleted)' if run.get('ImageDeleted') else ''}{'' if run.get('EndTime') else '  (not ended)'}"
+        for run in _runs(job)
     )
     return "\n".join(lines)
+
+
+def image(job: Job) -> str:
+    """The newest one, and whether it is there still; empty if there was none."""
+    found = job.get("ImageId") or ""
+    gone = any(run.get("ImageDeleted") for run in _runs(job) if run.get("ImageId") == found)
+    return f"{found} (deleted)" if gone else found
 
 
 def failure(job: Job) -> str:
@@ -66,35 +72,53 @@ def failure(job: Job) -> str:
 
 def roots(job: Job) -> dict[str, str]:
     """By disk, the root over what the last run copied; nothing before there is one."""
-    runs = (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun") or []
-    found = [run["Roots"] for run in runs if run.get("Roots")]
+    found = [run["Roots"] for run in _runs(job) if run.get("Roots")]
     return (
         {f"root of disk {number}": root for number, root in enumerate(found[-1].split(","))} if found else {}
     )
 
 
+def _runs(job: Job) -> list[dict[str, Any]]:
+    return (job.get("ReplicationJobRuns") or {}).get("ReplicationJobRun") or []
+
+
 def copied(job: Job) -> dict[str, str]:
-    """How the last run's copy went, by the names of a `show` command; empty while there is none."""
+    """How the last run's copy went, by the names of a `show` command; empty while there is none.
+
+    An older rehost told less of it.
+    """
     copy = status_info(job).get("copy")
     if not copy:
         return {}
     lines = {
-        "built on": "\n".join(copy["basis"]),
+        "built on": "\n".join(copy.get("basis", ())),
         "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
-        "frozen for": f"{copy['freeze_seconds']:.2f} s (all together {copy['held_seconds']:.2f} s)",
-        "frozen then": copy["freeze_reason"],
-        "limits": "\n".join(copy["limits"]),
-        "partitions": "\n".join(_partition(partition) for partition in copy["partitions"]),
+        "frozen for": _frozen(copy),
+        "frozen then": copy.get("freeze_reason"),
+        "limits": "\n".join(copy.get("limits", ())),
+        "partitions": "\n".join(_partition(partition) for partition in copy.get("partitions", ())),
         "unreadable": "\n".join(_unreadable(copy)),
-        "hooks": "\n".join(_hook(hook) for hook in copy["hooks"]),
+        "hooks": "\n".join(_hook(hook) for hook in copy.get("hooks", ())),
     }
     return {name: text for name, text in lines.items() if text}
 
 
+def _frozen(copy: Mapping[str, Any]) -> str:
+    """How long, how long that was expected to be, and what it went to."""
+    seconds, held = copy["freeze_seconds"], copy["held_seconds"]
+    if not copy.get("freeze_expected"):
+        return f"{seconds:.2f} s (all together {held:.2f} s)"
+    looked = copy["looked_seconds"]
+    return (
+        f"{seconds:.2f} s ({copy['freeze_expected']:.2f} s expected): {seconds - held:.2f} s to freeze and"
+        f" thaw, {looked:.2f} s for maps of used blocks, {held - looked:.2f} s to read"
+    )
+
+
 def _unreadable(copy: Mapping[str, Any]) -> Iterator[str]:
-    if copy["unreadable_bytes"]:
+    if copy.get("unreadable_bytes"):
         yield f"{bytes_text(copy['unreadable_bytes'])} are zeroes in the copy:"
-    for lost in copy["unreadable"]:
+    for lost in copy.get("unreadable", ()):
         where = f" ({lost['where']})" if lost["where"] else ""
         yield f"disk {lost['disk']}, bytes {lost['start']} to {lost['end']}{where}"
 

@@ -25,27 +25,31 @@ from rehost.core.errors import InvalidValueError
 Told = Callable[[int, float], None]
 
 
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="N=PATH",
+        help="Compare this disk (or file), attached to this host and written by nobody, in place of the"
+        " image's own disk N; repeat it for more. Needs root.",
+        show_default=False,
+    ),
+]
+DigestFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Compare nothing here: write the digests to FILE, for `rehost-agent verify FILE` on the source.",
+        show_default=False,
+    ),
+]
+Most = Annotated[int, typer.Option(min=0, help="Name this many of the extents that differ.")]
+
+
 def verify(
     image_id: ImageId,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="N=PATH",
-            help="Compare this disk (or file), attached to this host and written by nobody, in place of the"
-            " image's own disk N; repeat it for more. Needs root.",
-            show_default=False,
-        ),
-    ] = None,
-    digests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Compare nothing here: write the digests to FILE, for `rehost-agent verify FILE` on the"
-            " source.",
-            show_default=False,
-        ),
-    ] = None,
-    extents: Annotated[int, typer.Option(min=0, help="Name this many of the extents that differ.")] = 10,
+    against: Against = None,
+    digests: DigestFile = None,
+    extents: Most = 10,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
@@ -62,22 +66,18 @@ def verify(
     with errors_shown(as_json):
         if against and digests:
             raise InvalidValueError("--against and --digests exclude each other", "give one of them")
-        driver = datafolder.driver_on(data)
-        image = driver.image(image_id)
-        with closing(datafolder.open_store(data)) as store:
-            record = record_of(store, image_id)
+        subject = _subject(data, image_id)
         if digests is not None:
-            _write(driver, image, record, digests)
-            note(f"on the source, at rest: rehost-agent verify {digests.name}")
+            subject.write(digests)
             disks = []
         else:
             with Bars(quiet=as_json) as bars:
                 disks = (
-                    _against(driver, image, record, against, extents, bars.show)
+                    subject.against(against, extents, bars.show)
                     if against
-                    else _own(driver, image, record, extents, bars.show)
+                    else subject.own(extents, bars.show)
                 )
-    _print(image, record, disks, as_json)
+    _print(subject, disks, as_json)
     if not all(disk.equal for disk in disks):
         raise typer.Exit(Exit.DIFFERENT)
 
@@ -91,38 +91,56 @@ class _Shown:
     record: dict[str, Any]
 
 
-def _own(driver: LocalDriver, image: Image, record: Record, most: int, told: Told) -> list[_Shown]:
-    return [
-        _Shown(found.equal, tuple(imagecheckview.lines(found, most)), imagecheckview.as_json(found, most))
-        for found in check(driver, image, record, told)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """An image, and what is known of its run."""
+
+    driver: LocalDriver
+    image: Image
+    record: Record
+
+    def own(self, most: int, told: Told) -> list[_Shown]:
+        """Its own disks, compared; `most` extents of each are named."""
+        return [
+            _Shown(found.equal, tuple(imagecheckview.lines(found, most)), imagecheckview.as_json(found, most))
+            for found in check(self.driver, self.image, self.record, told)
+        ]
+
+    def against(self, words: list[str], most: int, told: Told) -> list[_Shown]:
+        """Disks of this host in their place, named by N=PATH."""
+        run = self.driver.sealed_run(self.image.id)
+        header = header_of(run, self.image, self.record)
+        paths = chosen(header.disks, parse_named(words))
+        shown = []
+        for volume, disk in zip(run.volumes, header.disks, strict=True):
+            number = volume.shape.volume
+            if number in paths:
+                with volume.digests() as digests:
+                    found = verify_disk(
+                        disk, digests, paths[number], self.record.copied, partial(told, number)
+                    )
+                text = tuple(verifyview.lines(found, most))
+                shown.append(_Shown(found.comparison.equal, text, verifyview.as_json(found, most)))
+        return shown
+
+    def write(self, path: Path) -> None:
+        """Its digests, for the agent on the source."""
+        run = self.driver.sealed_run(self.image.id)
+        header = header_of(run, self.image, self.record)
+        with ExitStack() as stack:
+            digestfile.write(path, header, [stack.enter_context(volume.digests()) for volume in run.volumes])
+        note(f"on the source, at rest: rehost-agent verify {path.name}")
 
 
-def _against(
-    driver: LocalDriver, image: Image, record: Record, words: list[str], most: int, told: Told
-) -> list[_Shown]:
-    run = driver.sealed_run(image.id)
-    header = header_of(run, image, record)
-    paths = chosen(header.disks, parse_named(words))
-    shown = []
-    for volume, disk in zip(run.volumes, header.disks, strict=True):
-        number = volume.shape.volume
-        if number in paths:
-            with volume.digests() as digests:
-                found = verify_disk(disk, digests, paths[number], record.copied, partial(told, number))
-            text = tuple(verifyview.lines(found, most))
-            shown.append(_Shown(found.comparison.equal, text, verifyview.as_json(found, most)))
-    return shown
+def _subject(data: Path, image_id: str) -> _Subject:
+    driver = datafolder.driver_on(data)
+    image = driver.image(image_id)
+    with closing(datafolder.open_store(data)) as store:
+        return _Subject(driver, image, record_of(store, image_id))
 
 
-def _write(driver: LocalDriver, image: Image, record: Record, path: Path) -> None:
-    run = driver.sealed_run(image.id)
-    header = header_of(run, image, record)
-    with ExitStack() as stack:
-        digestfile.write(path, header, [stack.enter_context(volume.digests()) for volume in run.volumes])
-
-
-def _print(image: Image, record: Record, disks: list[_Shown], as_json: bool) -> None:
+def _print(subject: _Subject, disks: list[_Shown], as_json: bool) -> None:
+    image, record = subject.image, subject.record
     if as_json:
         about = {"image": image.id, "job": image.job, "run": record.run or None}
         print_json(about | {"disks": [disk.record for disk in disks]})

@@ -124,6 +124,7 @@ class Progress:
     round: int  # from 1
     kind: RoundKind
     disks: tuple[DiskProgress, ...]
+    note: str = ""  # what people should know meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,8 @@ class RunReport:
     limits: tuple[str, ...] = ()  # options of the job that the source's owner limits, for people
     unreadable: tuple[UnreadableExtent, ...] = ()
     hooks: tuple[HookReport, ...] = ()
+    freeze_expected: float = 0.0  # seconds, before it began
+    looked_seconds: float = 0.0  # of the freeze, for the marks of write tracking and the maps of used blocks
 
 
 @dataclass(frozen=True, slots=True)

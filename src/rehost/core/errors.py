@@ -92,6 +92,12 @@ class ConnectionLostError(RehostError):
     code = "DataPlane.ConnectionLost"
 
 
+class ReceiverBusyError(RehostError):
+    """A receiver has as many connections as its memory is for."""
+
+    code = "DataPlane.Busy"
+
+
 class DigestMismatchError(RehostError):
     code = "DataPlane.DigestMismatch"
 

@@ -2,8 +2,8 @@
 
 A run that builds on the one before it begins with a delta: it looks at what was written since.
 
-Before each round the length of the freeze is predicted as if it began now. Why it is predicted so:
-docs/decisions/0014.
+Before each round the length of the freeze is predicted as if it began now (`core.freezing`). Why it is
+decided so: docs/decisions/0014.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rehost.core.errors import FreezeError, NotConvergingError
-from rehost.core.units import bytes_text, rate_text
+from rehost.core.freezing import Forecast, FreezeBefore, dirty_rate, forecast, forecast_text, send_rate
+from rehost.core.roundreport import RoundKind as RoundKind
+from rehost.core.roundreport import RoundReport as RoundReport
+from rehost.core.units import rate_text
 
 SHRINKS = 0.75  # a round that leaves more than this part of what the one before left does not shrink
+WORTH = 0.5  # other rounds are made while they can take more than this part of the target from the freeze
 
+_FIRST = FreezeBefore()
 _ADVICE = (
     "raise freeze_deadline, bandwidth_limit or streams (ReplicationParameters), or start the job again when "
     "less is written to the source"
 )
-
-
-class RoundKind(StrEnum):
-    BASELINE = "baseline"
-    DELTA = "delta"
-    FINAL = "final"
 
 
 class NotConverging(StrEnum):
@@ -35,41 +34,22 @@ class NotConverging(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RoundReport:
-    """What one round did, over all disks of a run."""
-
-    kind: RoundKind
-    number: int  # from 1
-    read: int  # bytes read from the source's disks
-    changed: int  # bytes of chunks that differed from the replica
-    sent: int  # bytes on the wire
-    seconds: float
-    content: int = 0  # bytes of the changed chunks that are not zero
-    reading: float = 0.0  # seconds spent in reads, of all streams together
-    backlog: int = 0  # bytes of chunks written meanwhile, on disks whose writes are tracked
-    untracked: int = 0  # used bytes of the disks of which nobody knows what was written meanwhile
-
-    @property
-    def left(self) -> int:
-        """Bytes that may differ from the replica now; where nobody knows, as many as differed in it."""
-        return self.backlog + (self.content if self.untracked else 0)
-
-
-@dataclass(frozen=True, slots=True)
 class RoundLimits:
     freeze_target: float = 1.0  # seconds: a freeze expected to be as short as that is taken
     freeze_deadline: float = 60.0  # seconds: one that is expected to be longer is not begun
     most_rounds: int = 10  # deltas at most
     not_converging: NotConverging = NotConverging.FREEZE
-    buffered: int = 0  # bytes that the streams take from a freeze without waiting for the network
+    buffered: int = 0  # this and the next: see `core.freezing.forecast`
+    before: FreezeBefore = _FIRST
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next round, and why a final one is taken now."""
+    """The next round; why a final one is taken now, and how many seconds its freeze is expected to be."""
 
     kind: RoundKind
     reason: str = ""
+    seconds: float = 0.0
 
 
 def next_round(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
@@ -84,10 +64,11 @@ def next_round(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
     deltas = sum(past.kind is RoundKind.DELTA for past in done)
     if not deltas:
         return Step(RoundKind.DELTA)
-    if freeze_seconds(done, limits) <= limits.freeze_target:
+    expected = freeze_forecast(done, limits)
+    if expected.seconds <= limits.freeze_target:
         return _final(done, limits, f"within the target of {limits.freeze_target:g} s")
-    if not _shortens(done, limits):
-        return _final(done, limits, "no other round makes it shorter: what is not tracked is all compared")
+    if expected.variable <= WORTH * limits.freeze_target:
+        return _final(done, limits, _fixed(expected, limits))
     if not _shrinks(done):
         return _not_converging(done, limits)
     if deltas >= limits.most_rounds:
@@ -95,41 +76,31 @@ def next_round(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
     return Step(RoundKind.DELTA)
 
 
-def freeze_seconds(done: Sequence[RoundReport], limits: RoundLimits) -> float:
-    """How long a final round would hold the source if it began now, by the best rates so far."""
-    return _reading(done, done[-1].backlog + done[-1].untracked) + _sending(done, limits)
+def freeze_forecast(done: Sequence[RoundReport], limits: RoundLimits) -> Forecast:
+    return forecast(done, limits.buffered, limits.before)
 
 
-def read_rate(done: Sequence[RoundReport]) -> float:
-    """Bytes a second, at its best: of one stream while it reads, or of a whole round; 0: nothing was read."""
-    spent = [(past, seconds) for past in done for seconds in (past.reading, past.seconds)]
-    return max((past.read / seconds for past, seconds in spent if seconds > 0), default=0.0)
+def beyond_target(done: Sequence[RoundReport], limits: RoundLimits) -> str:
+    """That the freeze will miss its target whatever other rounds do, for people; empty if that is not so.
+
+    Not after a baseline: that one starts the tracking, too, which takes a moment.
+    """
+    if not any(past.kind is RoundKind.DELTA for past in done):
+        return ""
+    expected = freeze_forecast(done, limits)
+    if expected.fixed <= limits.freeze_target:
+        return ""
+    return (
+        f"a freeze takes at least {expected.fixed:.2g} s here, its target is {limits.freeze_target:g} s, and"
+        f" other rounds do not change that: {expected.fixed_text()}"
+    )
 
 
-def send_rate(done: Sequence[RoundReport]) -> float:
-    """Bytes of content a second, at its best, before they are compressed; 0 if nothing was sent."""
-    return max((past.content / past.seconds for past in done if past.seconds > 0), default=0.0)
-
-
-def dirty_rate(done: Sequence[RoundReport]) -> float:
-    """Bytes of chunks a second that were written during the last round."""
-    last = done[-1]
-    return last.left / last.seconds if last.seconds > 0 else 0.0
-
-
-def _reading(done: Sequence[RoundReport], size: int) -> float:
-    rate = read_rate(done)
-    return size / rate if rate else 0.0
-
-
-def _sending(done: Sequence[RoundReport], limits: RoundLimits) -> float:
-    rate, waits = send_rate(done), max(0, done[-1].left - limits.buffered)
-    return waits / rate if rate else 0.0
-
-
-def _shortens(done: Sequence[RoundReport], limits: RoundLimits) -> bool:
-    """Whether the freeze is long by what other rounds could take from it."""
-    return freeze_seconds(done, limits) - _reading(done, done[-1].untracked) > limits.freeze_target
+def _fixed(expected: Forecast, limits: RoundLimits) -> str:
+    return (
+        f"no other round makes it much shorter: {expected.fixed:.2g} s of it stay whatever rounds do, the"
+        f" target is {limits.freeze_target:g} s"
+    )
 
 
 def _shrinks(done: Sequence[RoundReport]) -> bool:
@@ -142,24 +113,17 @@ def _not_converging(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
         "sent, and rounds no longer shrink"
     )
     if limits.not_converging is NotConverging.FAIL:
+        expected = forecast_text(freeze_forecast(done, limits), done)
         raise NotConvergingError(
-            f"{figures}; {_expected(done, limits)}, the freeze target is {limits.freeze_target:g} s",
+            f"{figures}; {expected}, the freeze target is {limits.freeze_target:g} s",
             f'{_ADVICE}; or raise freeze_target, or have not_converging="freeze"',
         )
     return _final(done, limits, figures)
 
 
 def _final(done: Sequence[RoundReport], limits: RoundLimits, why: str) -> Step:
-    expected = _expected(done, limits)
-    if freeze_seconds(done, limits) > limits.freeze_deadline:
-        raise FreezeError(f"{why}; {expected}, the freeze deadline is {limits.freeze_deadline:g} s", _ADVICE)
-    return Step(RoundKind.FINAL, f"{why}; {expected}")
-
-
-def _expected(done: Sequence[RoundReport], limits: RoundLimits) -> str:
-    looked = bytes_text(done[-1].backlog + done[-1].untracked)
-    return (
-        f"{freeze_seconds(done, limits):.2g} s expected for {looked} to be read at "
-        f"{rate_text(read_rate(done))} and {bytes_text(done[-1].left)} to be sent at "
-        f"{rate_text(send_rate(done))}"
-    )
+    expected = freeze_forecast(done, limits)
+    text = f"{why}; {forecast_text(expected, done)}"
+    if expected.seconds > limits.freeze_deadline:
+        raise FreezeError(f"{text}, the freeze deadline is {limits.freeze_deadline:g} s", _ADVICE)
+    return Step(RoundKind.FINAL, text, expected.seconds)

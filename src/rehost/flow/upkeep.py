@@ -6,7 +6,6 @@ asked, lets jobs expire and deletes them later, and releases what deleted jobs a
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 
 from rehost.compute.driver import Driver
@@ -17,6 +16,7 @@ from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
+from rehost.flow.ticker import Ticker
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
 from rehost.store.status import error_info, offline_info
@@ -25,6 +25,7 @@ from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
 LOOK_AT_ENGINE = 15  # ticks between two looks at each running job's workflow, which cost a query each
+LOOK_AT_LAYERS = 15  # ticks between two looks at each waiting job's images and layers
 ACTOR = "rehost"
 _RUNNING = tuple(state for state in JobState if state.status is Status.RUNNING)
 
@@ -32,53 +33,56 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """One thread; each of its duties can be repeated, and a job that resists does not keep the others."""
+    """Each of its duties can be repeated, and a job that resists does not keep the others.
+
+    What may take long has a thread of its own: nothing else waits until gigabytes are merged or deleted.
+    """
 
     def __init__(self, store: Store, engine: Engine, driver: Driver, door: Door) -> None:
         self._store = store
         self._engine = engine
         self._driver = driver
         self._door = door
-        self._ticks = 0
+        self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="upkeep", daemon=True)
+        self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Look now instead of at the next tick."""
-        self._wake.set()
+        for thread in self._threads:
+            thread.wake()
 
     def close(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        self._thread.join()
-
-    def _go(self) -> None:
-        while not self._stop.is_set():
-            self._wake.clear()
-            try:
-                self.tick()
-            except Exception:  # noqa: BLE001  the database is away: what is to be done waits for it
-                _log.exception("upkeep could not look at the jobs; it tries again")
-            self._wake.wait(TICK)
+        for thread in self._threads:
+            thread.close()
 
     def tick(self) -> None:
         """Do all duties once."""
+        self.tidy()
+        self.steer()
+
+    def tidy(self) -> None:
+        """What may take long."""
+        if self._tidied % LOOK_AT_LAYERS == 0:
+            self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
+        self._tidied += 1
+        self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
+
+    def steer(self) -> None:
+        """What takes no time."""
         running = self._store.jobs.in_states(*_RUNNING)
         if self._ticks % LOOK_AT_ENGINE == 0:
             self._each(running, self._keep_running)
-            self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
         self._each(self._store.jobs.expired(), self._expire)
         self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)
-        self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
         for source_id in self._store.servers.emptied():
             self._store.servers.remove(source_id)
 

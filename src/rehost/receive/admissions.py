@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehost.block.writer import ReplicaWriter, open_writer
-from rehost.core.errors import ConnectionLostError
+from rehost.core.errors import ConnectionLostError, ReceiverBusyError
 from rehost.receive.session import Admission
 from rehost.receive.ticket import Ticket, verify
 from rehost.receive.volumes import devices
 from rehost.wire.messages import Hello
 
+CONNECTIONS = 15  # with a ticket, of all runs; docs/decisions/0013 has what each takes
+FOR_FIRST = 6  # of them kept for stream 0 of runs: a run with many streams does not keep others out
 _DISPLACED_WAIT = 30.0  # seconds that a new stream waits for the one it displaces
 
 
@@ -58,6 +60,8 @@ class Admissions:
         key, stream = (ticket.run, number), _Stream(cut)
         with self._lock:
             before = self._streams.get(key)
+            if before is None:
+                self._check_room(number)
             self._streams[key] = stream
         try:
             self._displace(before)
@@ -67,6 +71,14 @@ class Admissions:
                 if self._streams.get(key) is stream:
                     del self._streams[key]
             stream.ended.set()
+
+    def _check_room(self, number: int) -> None:
+        most = CONNECTIONS - (FOR_FIRST if number else 0)
+        if len(self._streams) >= most:
+            raise ReceiverBusyError(
+                f"the receiver has {len(self._streams)} connections, as many as it takes",
+                "nothing to do: a run goes on with the streams that it has, and waits for its first one",
+            )
 
     @staticmethod
     def _displace(before: _Stream | None) -> None:

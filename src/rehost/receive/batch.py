@@ -1,4 +1,6 @@
-"""What a connection has received and not yet made durable, in memory that is taken once."""
+"""What a connection has received and not yet made durable."""
+
+from typing import Protocol
 
 from rehost.block.linux import aligned_buffer
 from rehost.block.volume import ChunkWrite, Write, ZeroWrite
@@ -9,14 +11,25 @@ FULL = 8 << 20  # bytes of content and journal that make a batch go to the disk
 PATIENCE = 0.1  # seconds that an unfinished batch waits at most
 
 
-class Batch:
-    """Writes in order. Content is copied into one buffer that is used again and again.
+class Lender(Protocol):
+    """Has buffers with room for a full batch, see `receive.buffers`."""
 
-    To allocate each chunk anew made the kernel map and clear its pages each time, half of the time.
+    def take(self) -> memoryview:
+        """One of them; waits until there is one."""
+
+    def give_back(self, buffer: memoryview) -> None: ...
+
+
+class Batch:
+    """Writes in order. Content is copied into buffers that are used again and again: to allocate each chunk
+    anew made the kernel map and clear its pages each time, half of the time.
+
+    A slow connection never has more than its own small one; a fast one is lent another, until `give_back`.
     """
 
-    def __init__(self) -> None:
-        self._buffer = aligned_buffer(FULL + MAX_CHUNK)
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
+        self._own = self._buffer = aligned_buffer(MAX_CHUNK)
         self._used = 0
         self._weight = 0
         self._since = 0.0
@@ -31,6 +44,8 @@ class Batch:
         self, seq: int, volume: int, chunk: int, digest: bytes, content: bytes | memoryview, now: float
     ) -> None:
         """Keep a copy of the content; the batch must not be full."""
+        if self._used + len(content) > len(self._buffer):
+            self._buffer, self._used = self._lender.take(), 0
         kept = self._buffer[self._used : self._used + len(content)]
         kept[:] = content
         self._used += len(content)
@@ -40,10 +55,17 @@ class Batch:
         self._add(seq, write, write.count * SIZE, now)
 
     def take(self) -> list[Write]:
-        """The writes, which lend their content until the next chunk is added; the batch is empty then."""
+        """The writes, which lend their content until `give_back`; the batch is empty then."""
         writes, self.writes = self.writes, []
-        self._used = self._weight = 0
+        self._weight = 0
         return writes
+
+    def give_back(self) -> None:
+        """The buffer that was lent, with whatever is in it."""
+        if self._buffer is not self._own:
+            self._lender.give_back(self._buffer)
+            self._buffer = self._own
+        self._used = 0
 
     def _add(self, seq: int, write: Write, weight: int, now: float) -> None:
         if not self.writes:

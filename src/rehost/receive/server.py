@@ -10,6 +10,7 @@ from typing import Any
 
 from rehost.core.errors import ConnectionLostError, RehostError, WireError, code_of
 from rehost.receive.admissions import Admissions
+from rehost.receive.buffers import Buffers
 from rehost.receive.session import Admission, Session
 from rehost.wire.channel import Channel
 from rehost.wire.codec import UPGRADE
@@ -49,6 +50,7 @@ class Receiver:
         self._context = context
         self._admissions = admissions
         self._log = log
+        self._buffers = Buffers()
         self._threads: set[threading.Thread] = set()
         self.stop = Stop()
 
@@ -88,15 +90,19 @@ class Receiver:
             log.info("no TLS", error=str(error))
             sock.close()
             return
-        _Conversation(Channel(secure, Role.RECEIVER), self._admissions, self.stop, log).hold()
+        channel = Channel(secure, Role.RECEIVER)
+        _Conversation(channel, self._admissions, self._buffers, self.stop, log).hold()
 
 
 class _Conversation:
     """One connection from its Hello to its end."""
 
-    def __init__(self, channel: Channel, admissions: Admissions, stop: Stop, log: Any) -> None:
+    def __init__(
+        self, channel: Channel, admissions: Admissions, buffers: Buffers, stop: Stop, log: Any
+    ) -> None:
         self._channel = channel
         self._admissions = admissions
+        self._buffers = buffers
         self._stop = stop
         self._cut = threading.Event()
         self._log = log
@@ -111,7 +117,8 @@ class _Conversation:
 
     def _until_end(self) -> Exception | None:
         with ExitStack() as stack:
-            session = Session(lambda hello: self._admit(hello, stack))
+            session = Session(lambda hello: self._admit(hello, stack), self._buffers)
+            stack.callback(session.close)
             try:
                 self._talk(session)
             except RehostError as error:

@@ -14,7 +14,7 @@ from rehost.core.errors import (
     VolumeFullError,
     WireError,
 )
-from rehost.receive.batch import Batch
+from rehost.receive.batch import Batch, Lender
 from rehost.receive.ticket import Ticket
 from rehost.wire import messages as m
 from rehost.wire.codec import UPGRADE
@@ -37,12 +37,12 @@ class Session:
     Any error it raises ends the connection. Nothing that was lent is kept.
     """
 
-    def __init__(self, admit: Callable[[m.Hello], Admission]) -> None:
+    def __init__(self, admit: Callable[[m.Hello], Admission], buffers: Lender) -> None:
         """`admit` verifies a Hello's ticket and opens the replica, or raises a TicketError."""
         self._admit = admit
         self._admission: Admission | None = None
         self._unpacker = Unpacker()
-        self._batch = Batch()
+        self._batch = Batch(buffers)
         self.done = False
         self.chunks = self.zeroes = 0  # chunks made durable
 
@@ -79,11 +79,18 @@ class Session:
         if not self.pending:
             return []
         writes = self._batch.take()
-        self._check_room(sum(len(write.content) for write in writes if isinstance(write, ChunkWrite)))
-        self._open.replica.commit(self._open.ticket.generation, writes)
+        try:
+            self._check_room(sum(len(write.content) for write in writes if isinstance(write, ChunkWrite)))
+            self._open.replica.commit(self._open.ticket.generation, writes)
+        finally:
+            self._batch.give_back()
         self.chunks += sum(isinstance(write, ChunkWrite) for write in writes)
         self.zeroes += sum(write.count for write in writes if isinstance(write, ZeroWrite))
         return [m.Ack(self._batch.last_seq)]
+
+    def close(self) -> None:
+        """What is not committed is lost."""
+        self._batch.give_back()
 
     def _check_room(self, needed: int) -> None:
         """Before the file system is full: whoever has to say that it is needs some room for it."""

@@ -1,5 +1,6 @@
 """Images: what runs end in. A row is there before the image is, so that its name is taken."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,8 +10,10 @@ import sqlalchemy as sa
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
 from rehost.store.database import Database, new_id
-from rehost.store.schema import images
+from rehost.store.schema import images, runs
 from rehost.store.transition import Job
+
+LONGEST_NAME = 128  # characters
 
 
 class ImageState(StrEnum):
@@ -41,7 +44,8 @@ class Images:
     def reserve(self, job: Job, run_id: str) -> ImageRecord:
         """The image of a run: the same one for each call, with a name that no other image of the region has.
 
-        A name that is taken gets the job's id as its suffix, and the run's too if an earlier run took that.
+        A name that is taken gets the job's id as its suffix, and the run's number if a run before took that.
+        Without a name from its owner, the job and the number of the run make one: web, web_2, web_3.
         """
         with self._database.write() as connection:
             known = connection.execute(sa.select(images).where(images.c.run == run_id)).first()
@@ -82,6 +86,12 @@ class Images:
         with self._database.read() as connection:
             return tuple(map(_record, connection.execute(query)))
 
+    def there(self, image_ids: Iterable[str]) -> frozenset[str]:
+        """Those of them that were not deleted."""
+        query = sa.select(images.c.id).where(images.c.id.in_(tuple(image_ids)))
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def all(self) -> tuple[ImageRecord, ...]:
         with self._database.read() as connection:
             return tuple(map(_record, connection.execute(sa.select(images).order_by(images.c.created))))
@@ -97,14 +107,35 @@ class Images:
 
 
 def _free_name(connection: sa.Connection, job: Job, run_id: str) -> str:
+    names = _names(job, _number(connection, run_id))
+    free = (name for name in names if not _taken(connection, job, name))
+    return next(free, names[-1])
+
+
+def _names(job: Job, number: int) -> list[str]:
+    """What the image of a job's run may be called, the best name first; nobody else can have the last one."""
     wanted = job.spec.image_name or job.spec.name or job.id
-    for name in (wanted, f"{wanted}_{job.id}"):
-        taken = sa.select(images.c.id).where(
-            images.c.account == job.account, images.c.region == job.spec.region, images.c.name == name
-        )
-        if connection.execute(taken).first() is None:
-            return name
-    return f"{wanted}_{job.id}_{run_id}"
+    if not job.spec.image_name and number > 1:
+        return [_name(wanted, f"_{number}"), _name(wanted, f"_{job.id}_{number}")]
+    return [wanted, _name(wanted, f"_{job.id}"), _name(wanted, f"_{job.id}_{number}")]
+
+
+def _name(wanted: str, suffix: str) -> str:
+    return wanted[: LONGEST_NAME - len(suffix)] + suffix
+
+
+def _number(connection: sa.Connection, run_id: str) -> int:
+    """Which run of its job it is, from 1."""
+    found: int | None = connection.execute(sa.select(runs.c.number).where(runs.c.id == run_id)).scalar()
+    return found or 1
+
+
+def _taken(connection: sa.Connection, job: Job, name: str) -> bool:
+    """By another image of the region."""
+    found = sa.select(images.c.id).where(
+        images.c.account == job.account, images.c.region == job.spec.region, images.c.name == name
+    )
+    return connection.execute(found).first() is not None
 
 
 def _record(row: Any) -> ImageRecord:

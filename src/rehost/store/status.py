@@ -12,7 +12,8 @@ MOST_PLACES = 100  # of unreadable bytes that are listed; the run's report has a
 def sync_info(progress: Progress) -> str:
     """While the agent copies: the round and each disk's figures."""
     disks = [_disk(disk, progress.round) for disk in progress.disks]
-    return _text({"phase": progress.phase, "round": progress.round, "kind": progress.kind, "disks": disks})
+    info = {"phase": progress.phase, "round": progress.round, "kind": progress.kind, "disks": disks}
+    return _text(info | ({"message": progress.note} if progress.note else {}))
 
 
 def offline_info(progress: Progress | None, since: float) -> str:
@@ -39,7 +40,9 @@ def copy_info(result: Result | None) -> str:
         "read": report.read,
         "sent": report.sent,
         "freeze_seconds": report.freeze_seconds,
+        "freeze_expected": report.freeze_expected,
         "held_seconds": report.held_seconds,
+        "looked_seconds": report.looked_seconds,
         "freeze_reason": report.freeze_reason,
         "limits": report.limits,
         "unreadable_bytes": sum(lost.end - lost.start for lost in report.unreadable),

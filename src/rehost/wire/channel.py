@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from rehost.core.errors import ConnectionLostError, RehostError, code_of, reported
 from rehost.wire.connection import Connection
@@ -17,8 +17,21 @@ from rehost.wire.linkspeed import LinkSpeed
 from rehost.wire.messages import Data, Failure, Message, Role
 
 STALL = 120.0  # seconds without any progress of a write after which the peer counts as lost
+_LOOK = 0.5  # seconds after which a pace is asked again
 LINGER = 3.0  # seconds that a failing side waits for the peer to read why
 _AGAIN = "the agent connects again by itself; if this repeats, look at the receiver's log and the network"
+
+
+class Pace(Protocol):
+    """Lets the bytes of a frame go piece by piece."""
+
+    size: int  # bytes of the piece that may go now; the first is let go by whoever sends the frame
+
+    def take(self, left: int) -> None:
+        """The next piece, of so many bytes that are left."""
+
+    def wait(self) -> float:
+        """Seconds until it may go; to be asked again then."""
 
 
 class Channel:
@@ -37,9 +50,22 @@ class Channel:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def send(self, message: Message) -> None:
-        """Say it; what the peer says meanwhile is kept for `receive` (agent) or stays unread (receiver)."""
+    def send(self, message: Message, pace: Pace | None = None) -> None:
+        """Say it; what the peer says meanwhile is kept for `receive` (agent) or stays unread (receiver).
+
+        Only agents have a `pace`.
+        """
         rest = memoryview(self.connection.send(message))
+        size = pace.size if pace else len(rest)
+        while rest:
+            self._send(rest[:size])
+            rest = rest[size:]
+            if rest and pace:
+                pace.take(len(rest))
+                self._wait_for(pace)
+                size = pace.size
+
+    def _send(self, rest: memoryview) -> None:
         while rest:
             try:
                 count = self._sock.send(rest)
@@ -96,6 +122,11 @@ class Channel:
             failure = messages[-1]
             raise reported(failure.code, failure.what, failure.advice)
         return messages
+
+    def _wait_for(self, pace: Pace) -> None:
+        while (seconds := pace.wait()) > 0:
+            if self._ready(select.POLLIN, min(seconds, _LOOK)):
+                self._keep()
 
     def _wait_to_write(self) -> None:
         reading = self.connection.role is Role.AGENT

@@ -1,6 +1,6 @@
 """A replication job as DescribeReplicationJobs shows it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
@@ -11,11 +11,12 @@ from rehost.store.tags import Tag
 from rehost.store.transition import Job
 
 
-def reply(job: Job, runs: Iterable[Run], tags: tuple[Tag, ...]) -> dict[str, object]:
+def reply(job: Job, runs: Iterable[Run], images: Collection[str], tags: tuple[Tag, ...]) -> dict[str, object]:
+    """`images`: ids of those that are there still."""
     return {
         **_asked(job),
         **_become(job),
-        "ReplicationJobRuns": [_run(run) for run in runs],
+        "ReplicationJobRuns": [_run(run, images) for run in runs],
         "Tags": tag_parameters.reply(tags),
     }
 
@@ -89,9 +90,11 @@ def _by_path(disk: DiskSpec) -> dict[str, object]:
     return {"DiskId": disk.path, "LVM": disk.lvm, "Parts": parts, "Size": disk.size}
 
 
-def _run(run: Run) -> dict[str, object]:
+def _run(run: Run, images: Collection[str]) -> dict[str, object]:
+    gone = run.image_id and run.image_id not in images
     return {
         "EndTime": run.ended,
+        "ImageDeleted": True if gone else None,
         "ImageId": run.image_id or None,
         "Roots": _roots(run) or None,
         "StartTime": run.started,
@@ -163,6 +166,7 @@ FIELDS: Fields = (
         "ReplicationJobRun",
         (
             Field("EndTime", Kind.TIME),
+            Field("ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there."),
             Field("ImageId", Kind.STRING),
             Field("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
             Field("StartTime", Kind.TIME),
