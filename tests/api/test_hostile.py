@@ -196,9 +196,8 @@ def test_a_slow_body_gets_an_answer(world: World, server: ApiProcess) -> None:
     assert b"<Code>RequestTimeout</Code>" in answer
 
 
-def test_a_kept_connection_is_not_cut_off_between_and_after_requests(
-    world: World, server: ApiProcess
-) -> None:
+@pytest.mark.lab
+def test_a_kept_connection_is_not_cut_off(world: World, server: ApiProcess) -> None:
     """The deadline is of one head, not of a connection."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     end = time.monotonic() + serving.HEAD_WITHIN + 4

@@ -153,6 +153,13 @@ def test_noise(world: World, port: int) -> None:
     assert alive(world, port)
 
 
+def test_noise_does_not_fill_the_log(world: World, port: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        raw(port, b"\x16\x03\x01")
+        raw(port, b"noise\r\n\r\n")
+    assert len([record for record in caplog.records if "Invalid HTTP" in record.message]) <= 1
+
+
 def test_what_fails_inside_is_an_internal_error(world: World, port: int) -> None:
     world.store.database.engine.dispose()
     with world.store.database.write() as connection:

@@ -1,6 +1,7 @@
 """The HTTP server around the application, with the limits that the API needs."""
 
 import asyncio
+import logging
 import socket
 from pathlib import Path
 
@@ -11,9 +12,31 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rehost.api.rpc import MAX_QUERY
 from rehost.api.wakeups import Wakeups
 
+_TOLD_EVERY = 60.0  # seconds
 HEAD_WITHIN = 10.0  # seconds
 _HEADERS = 64 << 10  # bytes beside the request line
 _GRACE = 5  # seconds for requests under way at the end
+
+
+class Seldom(logging.Filter):
+    """Lets each warning through once a minute: they are of what strangers send, and strangers are not to push
+    everything else out of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        last = self._told.get(record.msg, 0.0)
+        if record.created - last < _TOLD_EVERY:
+            return False
+        self._told[record.msg] = record.created
+        return True
+
+
+_SELDOM = Seldom()
 
 
 class Connection(H11Protocol):
@@ -93,4 +116,5 @@ def server(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    logging.getLogger("uvicorn.error").addFilter(_SELDOM)
     return Server(config, wakeups)

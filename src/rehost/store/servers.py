@@ -21,6 +21,7 @@ from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, Status
 from rehost.core.server import Inventory, ServerState
 from rehost.store import codes, transition
+from rehost.store.assignments import take_back
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
@@ -251,15 +252,6 @@ def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     if row is None:
         raise _unknown(server_id)
     return _record(row)
-
-
-def take_back(connection: sa.Connection, server_id: str, run: str) -> None:
-    """`SourceServers.withdraw` inside the caller's transaction."""
-    query = sa.select(_table.assignment).where(_table.id == server_id)
-    assignment = connection.execute(query).scalar_one_or_none()
-    if assignment is not None and assignment.run == run:
-        version = _table.assignment_version + 1
-        connection.execute(_of(server_id).values(assignment=None, assignment_version=version))
 
 
 def hash_secret(secret: str) -> str:

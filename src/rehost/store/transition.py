@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import OVER, Event, JobState, follow, state_of
-from rehost.store import servers
+from rehost.store.assignments import take_back
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.schema import jobs, source_servers
@@ -61,7 +61,7 @@ def move(
         raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
     note(connection, now, job.id, actor, event.name, detail, new.text)
     if job.state is JobState.SYNCING:
-        servers.take_back(connection, job.spec.source_id, job.current_run)
+        take_back(connection, job.spec.source_id, job.current_run)
     if new.status in OVER:
         _tell_source(connection, job.spec.source_id)
     return read(connection, job.id)
