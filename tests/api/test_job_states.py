@@ -17,7 +17,7 @@ RUNNING = {state for state in JobState if state.status is Status.RUNNING}
 IN_ERROR = {state for state in JobState if state.status is Status.IN_ERROR}
 
 ALLOWED: dict[str, set[JobState]] = {
-    # "Ready, Stopped, InError"; Waiting: the next run now, see docs/decisions/0008
+    # "Ready, Stopped, InError"; Waiting: the next run now, see docs/decisions/0017
     "StartReplicationJob": {JobState.READY, JobState.STOPPED, JobState.WAITING, *IN_ERROR},
     # "only a job that is Running and Syncing"
     "StopReplicationJob": {JobState.SYNCING},

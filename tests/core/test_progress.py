@@ -29,7 +29,7 @@ def copying() -> Course:
 def test_whatever_stages_take_it_never_falls_beyond_and_ends_below_100(
     expected: dict[Stage, float], takes: dict[Stage, float]
 ) -> None:
-    """Stages that only the time tells of; where one takes longer than expected, what follows counts less."""
+    """Stages that only the time tells of."""
     now, seen = 0.0, []
     course = p.begun(Stage.PREPARING, now, expected)
     for stage in Stage:
@@ -52,6 +52,22 @@ def test_a_run_that_takes_what_is_expected_moves_with_the_clock(takes: dict[Stag
         half = p.percent(course, p.by_time(course, now + takes[stage] / 2))
         assert half <= 100 * (now + takes[stage] / 2) / whole + 1e-6
         now += takes[stage]
+
+
+def test_a_boot_check_that_takes_ever_longer_moves_on_and_is_not_at_99() -> None:
+    course = p.entered(copying(), Stage.BUILDING, 61.0)
+    course = p.entered(course, Stage.CHECKING, 76.0)
+    seen = [p.percent(course, p.by_time(course, 76.0 + seconds)) for seconds in (15, 30, 60, 180, 3600)]
+    assert seen == sorted(set(seen))
+    assert seen[-1] < 97.5
+
+
+def test_a_host_that_builds_slowly_checks_slowly() -> None:
+    """As it was on a host under heavy load: building 67 s instead of 15, checking 188 s instead of 30."""
+    course = p.entered(copying(), Stage.BUILDING, 61.0)
+    course = p.entered(course, Stage.CHECKING, 61.0 + 67.0)
+    assert course.seconds[Stage.CHECKING] == pytest.approx(134, abs=1)
+    assert p.percent(course, 0.0) == pytest.approx(100 * 128 / (128 + 134 + 1), abs=1)
 
 
 def test_a_copy_takes_as_long_as_its_rate_says() -> None:

@@ -178,7 +178,23 @@ def delete_a_job_that_was_stopped_by_a_kill(scene: Scene) -> str:
     return job
 
 
+def delete_a_job_while_its_agent_stands_still(scene: Scene) -> str:
+    """An agent that does not hear of the stop has its connections open; later it wakes up and goes on."""
+    job = scene.create()
+    scene.copies(job)
+    assert scene.agent.process is not None
+    scene.agent.process.send_signal(signal.SIGSTOP)
+    try:
+        scene.call("StopReplicationJob", JobId=job)
+        scene.call("DeleteReplicationJob", JobId=job)
+        until(lambda: scene.gone(job), "its row is gone")
+    finally:
+        scene.agent.process.send_signal(signal.SIGCONT)
+    return job
+
+
 PATHS = (
+    delete_a_job_while_its_agent_stands_still,
     delete_a_stopped_job,
     delete_a_job_that_was_never_started,
     let_a_stopped_job_expire,

@@ -20,7 +20,7 @@ from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, fetch
-from rehost.store.schema import jobs
+from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
@@ -208,6 +208,8 @@ def _check_name(connection: sa.Connection, account: str, name: str) -> None:
 
 
 def _check_source(connection: sa.Connection, account: str, source_id: str, now: float) -> None:
+    lock = sa.select(source_servers.c.id).where(source_servers.c.id == source_id).with_for_update()
+    connection.execute(lock)  # so that of two jobs that are made at once the second one finds the first
     server = servers.read(connection, source_id, now)
     if server.account != account:
         raise NotFoundError(f"there is no source server {source_id}", "list them with: rehost source list")

@@ -102,6 +102,7 @@ class Runs:
                 return False
             course, percent = _exists(_read(connection, progress.run)).course, current.progress
             if course is not None:
+                course = way.entered(course, Stage.COPYING, self._database.now())
                 course, fraction = way.copied(course, progress)
                 percent = max(percent, way.percent(course, fraction))
             this = runs.update().where(runs.c.id == progress.run)
