@@ -6,16 +6,14 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rehost.api.rpc import MAX_QUERY
+from rehost.api.http1 import Http1
 from rehost.api.wakeups import Wakeups
 
-_HEADERS = 64 << 10  # bytes beside the request line
 _GRACE = 5  # seconds for requests under way at the end
 
 
-class Connection(H11Protocol):
+class Connection(Http1):
     """One client's connection."""
 
     def shutdown(self) -> None:
@@ -46,12 +44,10 @@ class Server(uvicorn.Server):
 def server(
     app: ASGIApp, wakeups: Wakeups, certificate: Path | None = None, key: Path | None = None
 ) -> Server:
-    """Run it with `server.run(sockets=[…])`; without certificate and key it speaks plain HTTP.
-
-    A request line is as long as a query may be: the clients put all parameters there.
-    """
+    """Run it with `server.run(sockets=[…])`; without certificate and key it speaks plain HTTP."""
     config = uvicorn.Config(
         app,
+        loop="uvloop",
         http=Connection,
         lifespan="off",
         ws="none",
@@ -59,7 +55,6 @@ def server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=MAX_QUERY + _HEADERS,
         timeout_graceful_shutdown=_GRACE,
         ssl_certfile=certificate,
         ssl_keyfile=key,
