@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rehost.api import serving
+from rehost.api.http1 import HEAD_WITHIN
 from tests.api.program import ApiProcess
 from tests.api.signed import send, sign_v1, v1_parameters, v3_headers
 from tests.api.test_http import ask
@@ -200,7 +200,7 @@ def test_a_slow_body_gets_an_answer(world: World, server: ApiProcess) -> None:
 def test_a_kept_connection_is_not_cut_off(world: World, server: ApiProcess) -> None:
     """The deadline is of one head, not of a connection."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    end = time.monotonic() + serving.HEAD_WITHIN + 4
+    end = time.monotonic() + HEAD_WITHIN + 4
     answers = []
     while time.monotonic() < end:
         parameters = v1_parameters(world.key, world.clock(), "DescribeSourceServers")

@@ -15,7 +15,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from rehost.api import arrival
+from rehost.api.agentidentity import Identities
+from rehost.api.heartbeats import Heartbeats
 from rehost.api.services import Services
+from rehost.api.wakeups import Waiter
 from rehost.core import agentapi
 from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
@@ -28,7 +31,7 @@ from rehost.core.errors import (
     RequestTimeoutError,
     code_of,
 )
-from rehost.store.servers import SourceServer
+from rehost.store.servers import HEARTBEAT_RATE
 
 MAX_BODY = 2 << 20  # bytes; an inventory of hundreds of disks is far below
 LONGEST_SYSTEM_INFO = 1024  # characters
@@ -71,6 +74,9 @@ class Agents:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.store
+        self._identities = Identities(self._store.servers.authenticate)
+        self._heartbeats = Heartbeats(self._store.servers.heartbeats)
+        self._answers: dict[str, AssignmentAnswer] = {}  # by source id, as given last
 
     async def register(self, request: Request) -> Response:
         asked = await _read(request, agentapi.Register)
@@ -80,59 +86,58 @@ class Agents:
         return _json(agentapi.Registered(server.id, server.heartbeat_rate))
 
     async def heartbeat(self, request: Request) -> Response:
-        server = await self._who(request)
-        beat = await _read(request, agentapi.Heartbeat)
-        if len(beat.system_info) > LONGEST_SYSTEM_INFO:
-            raise InvalidValueError(
-                f"the system information has {len(beat.system_info)} characters",
-                f"{LONGEST_SYSTEM_INFO} are allowed",
-            )
-        await _call(self._store.servers.heartbeat, server.id, beat)
-        return _json(agentapi.HeartbeatAnswer(server.heartbeat_rate))
+        source_id = await self._identities.known(request)
+        if not await self._heartbeats.take(source_id, await _body(request), _heartbeat):
+            raise self._deleted(source_id)
+        return _json(agentapi.HeartbeatAnswer(HEARTBEAT_RATE))
 
     async def assignment(self, request: Request) -> Response:
         """Held until the version is another one than the agent's, at most for the time that it asks for."""
-        server = await self._who(request)
+        source_id = await self._identities.known(request)
         version, seconds = _number(request, "version", -1), _number(request, "wait", 0)
-        loop_time = anyio.current_time
-        end = loop_time() + min(max(seconds, 0), ASSIGNMENT_WAIT)
-        wakeups = self._services.wakeups
-        with wakeups.waiting(server.id, version) as waiter:
-            while True:
-                answer = await _call(self._assignment, server.id)
-                if answer.version != version or wakeups.closed or loop_time() >= end:
-                    return _json(answer)
-                await waiter.wait(end - loop_time())
+        end = anyio.current_time() + min(max(seconds, 0), ASSIGNMENT_WAIT)
+        with self._services.wakeups.waiting(source_id, version) as waiter:
+            return _json(await self._changed(source_id, waiter, end))
+
+    async def _changed(self, source_id: str, waiter: Waiter, end: float) -> AssignmentAnswer:
+        """An answer that was given before stands for a look into the database, as long as the ticker of
+        `wakeups` does not say that there is another version: it looks every second."""
+        while True:
+            answer = self._answers.get(source_id)
+            if answer is None or waiter.told or answer.version != waiter.version:
+                answer = self._answers[source_id] = await _call(self._assignment, source_id)
+            closing = self._services.wakeups.closed
+            if answer.version != waiter.version or closing or anyio.current_time() >= end:
+                return answer
+            await waiter.wait(end - anyio.current_time())
 
     def _assignment(self, source_id: str) -> AssignmentAnswer:
         try:
             version, assignment = self._store.servers.assignment(source_id)
             return AssignmentAnswer(version, assignment, self._store.jobs.repeated(source_id))
         except NotFoundError:  # deleted since the poll began
-            raise AgentIdentityError("the source server was deleted", "register the agent again") from None
+            raise self._deleted(source_id) from None
+
+    def _deleted(self, source_id: str) -> AgentIdentityError:
+        self._identities.forget(source_id)
+        self._answers.pop(source_id, None)
+        return AgentIdentityError("the source server was deleted", "register the agent again")
 
     async def progress(self, request: Request) -> Response:
-        server = await self._who(request)
+        source_id = await self._identities.verified(request)
         told = await _read(request, agentapi.Progress)
-        await _call(self._store.runs.record_progress, server.id, told)
+        await _call(self._store.runs.record_progress, source_id, told)
         return _json({})
 
     async def result(self, request: Request) -> Response:
         """A result of an older generation is of no use to anybody any more: accepted, so that it is not
         repeated, and dropped."""
-        server = await self._who(request)
+        source_id = await self._identities.verified(request)
         told = await _read(request, agentapi.Result)
         if (told.report is None) == (told.error is None):
             raise InvalidValueError("a result has either a report or an error", "update the agent")
-        await _call(self._services.lifecycle.result, server.id, told)
+        await _call(self._services.lifecycle.result, source_id, told)
         return _json({})
-
-    async def _who(self, request: Request) -> SourceServer:
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        source_id, _, secret = credentials.strip().partition(":")
-        if scheme.lower() != "bearer" or not source_id or not secret:
-            raise AgentIdentityError("the request has no agent's identity", "register the agent")
-        return await _call(self._store.servers.authenticate, source_id, secret)
 
 
 class AgentFiles:
@@ -175,12 +180,30 @@ def _answered(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
+def _heartbeat(body: bytes) -> agentapi.Heartbeat:
+    beat = _decode(body, agentapi.Heartbeat)
+    if len(beat.system_info) > LONGEST_SYSTEM_INFO:
+        raise InvalidValueError(
+            f"the system information has {len(beat.system_info)} characters",
+            f"{LONGEST_SYSTEM_INFO} are allowed",
+        )
+    return beat
+
+
 async def _read(request: Request, kind: type[T]) -> T:
+    return _decode(await _body(request), kind)
+
+
+async def _body(request: Request) -> bytes:
     body = bytearray()
     async for part in arrival.parts(request):
         body += part
         if len(body) > MAX_BODY:
             raise InvalidValueError(f"the request has more than {MAX_BODY} bytes", "update the agent")
+    return bytes(body)
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rehost.api.rpc import MAX_QUERY
+from rehost.api.http1 import Http1
 from rehost.api.wakeups import Wakeups
 
 _TOLD_EVERY = 60.0  # seconds
-HEAD_WITHIN = 10.0  # seconds
-_HEADERS = 64 << 10  # bytes beside the request line
 _GRACE = 5  # seconds for requests under way at the end
 
 
@@ -39,36 +36,8 @@ class Seldom(logging.Filter):
 _SELDOM = Seldom()
 
 
-class Connection(H11Protocol):
-    """One client's connection. It ends when a request's head takes too long: who sends a byte now and then
-    holds nothing. (`arrival` does the same for bodies.)"""
-
-    _head_due: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._forget_head()
-
-    def _watch_head(self) -> None:
-        """The time counts from the connection's begin or the head's first byte; uvicorn's own timer ends
-        connections that rest between requests."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._forget_head()
-        elif self._head_due is None:
-            self._head_due = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
-
-    def _forget_head(self) -> None:
-        if self._head_due is not None:
-            self._head_due.cancel()
-            self._head_due = None
+class Connection(Http1):
+    """One client's connection."""
 
     def shutdown(self) -> None:
         """An idle TLS connection is cut: a goodbye would wait for clients that keep it for later and do not
@@ -98,12 +67,10 @@ class Server(uvicorn.Server):
 def server(
     app: ASGIApp, wakeups: Wakeups, certificate: Path | None = None, key: Path | None = None
 ) -> Server:
-    """Run it with `server.run(sockets=[…])`; without certificate and key it speaks plain HTTP.
-
-    A request line is as long as a query may be: the clients put all parameters there.
-    """
+    """Run it with `server.run(sockets=[…])`; without certificate and key it speaks plain HTTP."""
     config = uvicorn.Config(
         app,
+        loop="uvloop",
         http=Connection,
         lifespan="off",
         ws="none",
@@ -111,7 +78,6 @@ def server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=MAX_QUERY + _HEADERS,
         timeout_graceful_shutdown=_GRACE,
         ssl_certfile=certificate,
         ssl_keyfile=key,

@@ -21,11 +21,12 @@ class Waiter:
     def __init__(self, source_id: str, version: int) -> None:
         self.source_id = source_id
         self.version = version
+        self.told = False  # that there may be another version
         self._changed = asyncio.Event()
         self._error: BaseException | None = None
 
     def notify(self, error: BaseException | None = None) -> None:
-        self._error = error
+        self.told, self._error = True, error
         self._changed.set()
 
     async def wait(self, seconds: float) -> None:
@@ -91,6 +92,7 @@ class Wakeups:
                 for source_id in ids:
                     self._notify(source_id, error)
                 continue
-            for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
-                if waiter.source_id in ids and now.get(waiter.source_id) != waiter.version:
-                    waiter.notify()
+            for source_id in ids:
+                for waiter in self._waiting.get(source_id, ()):
+                    if now.get(source_id) != waiter.version:
+                        waiter.notify()

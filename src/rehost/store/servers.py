@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from rehost.store.transition import Job
 
 HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
+
+_MANY = 500
 
 _table = source_servers.c
 
@@ -140,15 +142,23 @@ class SourceServers:
             return fetch(connection, query, page, _record)
 
     def heartbeat(self, server_id: str, beat: Heartbeat) -> None:
-        self._update(
-            server_id,
-            inventory=beat.inventory,
-            system_info=beat.system_info,
-            agent_version=beat.agent_version,
-            error_code=beat.error_code,
-            error_msg=beat.error_msg,
-            heartbeat=self._database.now(),
-        )
+        """NotFoundError when there is none."""
+        if server_id in self.heartbeats({server_id: beat}):
+            raise _unknown(server_id)
+
+    def heartbeats(self, beats: Mapping[str, Heartbeat | None]) -> frozenset[str]:
+        """Those of many, in one transaction: None says the same as the one before. The ids of those that are
+        not there."""
+        now = self._database.now()
+        told = [_beat(server_id, beat) for server_id, beat in beats.items() if beat is not None]
+        with self._database.write() as connection:
+            there = connection.execute(sa.select(_table.id).where(_table.id.in_(beats))).scalars()
+            gone = frozenset(beats) - frozenset(there)
+            alive = source_servers.update().where(_table.id.in_(beats)).values(heartbeat=now)
+            connection.execute(alive)
+            if told:
+                connection.execute(_of(sa.bindparam("of")).values(_TOLD), told)
+        return gone
 
     def modify(self, server_id: str, actor: str, **changes: str) -> None:
         """Change name, description or resource_group_id.
@@ -203,10 +213,15 @@ class SourceServers:
         return row.assignment_version, row.assignment
 
     def assignment_versions(self, server_ids: Sequence[str]) -> dict[str, int]:
-        """Of those that are there, in one query: what one ticker asks for all long polls of a process."""
-        query = sa.select(_table.id, _table.assignment_version).where(_table.id.in_(server_ids))
+        """Of those that are there, in one query: what one ticker asks for all long polls of a process.
+
+        Of many it is quicker to go through the index of all versions than to look for each.
+        """
+        query = sa.select(_table.id, _table.assignment_version)
+        if len(server_ids) <= _MANY:
+            query = query.where(_table.id.in_(server_ids))
         with self._database.read() as connection:
-            return {row.id: row.assignment_version for row in connection.execute(query)}
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
         """The workgroup of each of those that are there; empty: in none."""
@@ -258,7 +273,17 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _of(server_id: str) -> sa.Update:
+_TOLD: dict[str, Any] = {
+    name: sa.bindparam(name)
+    for name in ("inventory", "system_info", "agent_version", "error_code", "error_msg")
+}
+
+
+def _beat(server_id: str, beat: Heartbeat) -> dict[str, Any]:
+    return {"of": server_id, **{name: getattr(beat, name) for name in _TOLD}}
+
+
+def _of(server_id: Any) -> sa.Update:
     return source_servers.update().where(_table.id == server_id)
 
 
