@@ -15,7 +15,7 @@ from rehost.track.tracker import Tracker
 from tests.loopdisks import LoopDisk, LoopDisks, run
 
 MIB = 1 << 20
-CHUNK = 256 << 10
+CELL = 16 << 10
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def write(disk: LoopDisk, offset: int) -> None:
     )
 
 
-def chunk(offset: int) -> Extent:
-    return Extent(offset // CHUNK * CHUNK, offset // CHUNK * CHUNK + CHUNK)
+def cell(offset: int) -> Extent:
+    return Extent(offset // CELL * CELL, offset // CELL * CELL + CELL)
 
 
 def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, disk: LoopDisk) -> None:
@@ -61,11 +61,11 @@ def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, d
     suspects.complete(disk.number)
     write(disk, 9 * MIB)
     found = suspects.begin(disk.number)
-    assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
-    assert "writes were tracked (typed programs): 524288 bytes in 2 places" in found.reason
+    assert found.extents == (cell(5 * MIB), cell(9 * MIB))
+    assert "writes were tracked (typed programs): 32768 bytes in 2 places" in found.reason
     write(disk, 20 * MIB)
     # That pass was not completed: its suspects are suspect again.
-    assert suspects.begin(disk.number).extents == (chunk(5 * MIB), chunk(9 * MIB), chunk(20 * MIB))
+    assert suspects.begin(disk.number).extents == (cell(5 * MIB), cell(9 * MIB), cell(20 * MIB))
     suspects.complete(disk.number)
     assert suspects.begin(disk.number).extents == ()
 
@@ -75,10 +75,10 @@ def test_what_was_written_meanwhile_is_told_at_any_time(suspects: Tracked, disk:
     suspects.begin(disk.number)
     assert suspects.pending(disk.number) == 0
     write(disk, 5 * MIB)
-    assert suspects.pending(disk.number) == CHUNK
+    assert suspects.pending(disk.number) == CELL
     suspects.complete(disk.number)
     write(disk, 9 * MIB)
-    assert suspects.pending(disk.number) == 2 * CHUNK
+    assert suspects.pending(disk.number) == 2 * CELL
     suspects.begin(disk.number)
     assert suspects.pending(disk.number) == 0
     suspects.close()
@@ -99,7 +99,7 @@ def test_one_doubt_costs_one_comparison(
     write(disk, 9 * MIB)
     suspects.complete(disk.number)
     found = suspects.begin(disk.number)
-    assert found.extents == (chunk(9 * MIB),)
+    assert found.extents == (cell(9 * MIB),)
     assert found.reason.endswith("; a pass before compared by digest: the kernel counted more")
 
 
@@ -143,7 +143,7 @@ def test_a_later_run_resumes_from_a_bookmark(suspects: Tracked, disk: LoopDisk) 
     for _ in range(2):  # a run that does not come to its end changes nothing
         why, found = later(disk, bookmark)
         assert why == ""
-        assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
+        assert found.extents == (cell(5 * MIB), cell(9 * MIB))
     ladder.forget(disk.number)
     why, found = later(disk, bookmark)
     assert why == "tracking was lost since the run before"
