@@ -13,8 +13,9 @@ from rehost.block.device import Device
 from rehost.block.file import open_volume
 from rehost.block.layer import Layer
 from rehost.block.replica import Replica, open_volumes
-from rehost.block.volume import ChunkWrite, Volume, VolumeShape, Write, disjoint
-from rehost.core.errors import ConnectionLostError, VolumeError
+from rehost.block.volume import ChunkWrite, PatchWrite, Volume, VolumeShape, Write, ZeroWrite, disjoint
+from rehost.core import digest, pages
+from rehost.core.errors import ConnectionLostError, PatchRefusedError, VolumeError, WireError
 
 Devices = Mapping[int, Device]
 OpenDevices = Callable[[Layer, Sequence[VolumeShape]], AbstractContextManager[Devices]]
@@ -53,8 +54,41 @@ class ReplicaWriter(Replica):
                 self._broken = error
                 raise
 
+    def patched(self, volume: int, chunk: int, among: int, content: bytes | memoryview) -> PatchWrite:
+        """What lays pages over a chunk: `content` are the pages `among` (see `core.pages`), joined.
+
+        PatchRefusedError if the rest of the chunk is not what the journal says, or nothing is durable. It is
+        read and digested: the new digest must not vouch for anything that the old one did not.
+        """
+        length = self.volume(volume).shape.length(chunk)
+        base = self.digests(volume, chunk, 1)
+        whole = bytearray(length)
+        self.devices[volume].read_into(chunk * self.volume(volume).shape.chunk, memoryview(whole))
+        if digest.of(whole) != base:
+            raise PatchRefusedError(
+                f"chunk {chunk} of volume {volume} is not here, or not as it was written",
+                "the agent sends all of it",
+            )
+        before, done = bytes(whole), 0
+        for part in pages.parts(among, length):
+            whole[part.start : part.end] = content[done : done + len(part)]
+            done += len(part)
+        changed = pages.parts(pages.differing(before, whole, among), length)
+        pieces = tuple((part.start, bytes(whole[part.start : part.end])) for part in changed)
+        return PatchWrite(volume, chunk, digest.of(whole), base, pieces)
+
+    def forget(self, generation: int, volume: int, chunk: int) -> None:
+        """Nothing of a chunk is durable any more; TicketStaleError as for `commit`."""
+        with self._whole(), self.fence.writing(generation):
+            self.check(generation)
+            self.volumes[volume].journal.forget(chunk, 1)
+            self.volumes[volume].journal.flush()
+
     def _commit(self, writes: Sequence[Write]) -> None:
         """No two of the writes touch the same chunk: of two digests the first might stay, with other data."""
+        for write in writes:
+            if isinstance(write, PatchWrite):
+                self._check_base(write)
         touched = sorted({write.volume for write in writes})
         forgotten = {write.volume for write in writes if self.volumes[write.volume].forget(write)}
         for number in forgotten:
@@ -71,10 +105,19 @@ class ReplicaWriter(Replica):
     def _write(self, write: Write) -> None:
         device, shape = self.devices[write.volume], self.volumes[write.volume].shape
         start = write.first * shape.chunk
-        if isinstance(write, ChunkWrite):
-            device.write(start, write.content)
-        else:
-            device.zero(start, min(write.count * shape.chunk, shape.size - start))
+        match write:
+            case ChunkWrite():
+                device.write(start, write.content)
+            case PatchWrite():
+                for place, content in write.pieces:
+                    _write_or_zero(device, start + place, content)
+            case ZeroWrite():
+                device.zero(start, min(write.count * shape.chunk, shape.size - start))
+
+    def _check_base(self, write: PatchWrite) -> None:
+        """Nobody wrote the chunk after the patch was made."""
+        if self.volumes[write.volume].digests(write.first, 1) != write.base:
+            raise WireError(f"chunk {write.first} was written twice at once", "update the agent")
 
     def digests(self, volume: int, first: int, count: int) -> bytes:
         """Those of a chunk in a commit only once that is through."""
@@ -104,6 +147,14 @@ class ReplicaWriter(Replica):
                 "the replica was closed", "the agent connects again by itself"
             )
             self._opened.close()
+
+
+def _write_or_zero(device: Device, offset: int, content: bytes) -> None:
+    """Zeroes take no room."""
+    if content.count(0) == len(content):
+        device.zero(offset, len(content))
+    else:
+        device.write(offset, content)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a connection has received and not yet made durable, in memory that is taken once."""
 
 from rehost.block.linux import aligned_buffer
-from rehost.block.volume import ChunkWrite, Write, ZeroWrite
+from rehost.block.volume import ChunkWrite, PatchWrite, Write, ZeroWrite
 from rehost.core.digest import SIZE
 from rehost.wire.messages import MAX_CHUNK
 
@@ -36,8 +36,18 @@ class Batch:
         self._used += len(content)
         self._add(seq, ChunkWrite(volume, chunk, digest, kept), len(content) + SIZE, now)
 
+    def add_patch(self, seq: int, write: PatchWrite, now: float) -> None:
+        self._add(seq, write, SIZE + sum(len(content) for _, content in write.pieces), now)
+
     def add_zeroes(self, seq: int, write: ZeroWrite, now: float) -> None:
         self._add(seq, write, write.count * SIZE, now)
+
+    def touches(self, volume: int, first: int, count: int) -> bool:
+        """Whether any of the writes does."""
+        return any(
+            write.volume == volume and write.first < first + count and first < write.first + write.count
+            for write in self.writes
+        )
 
     def take(self) -> list[Write]:
         """The writes, which lend their content until the next chunk is added; the batch is empty then."""

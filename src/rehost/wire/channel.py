@@ -14,7 +14,7 @@ from typing import NoReturn
 from rehost.core.errors import ConnectionLostError, RehostError, code_of, reported
 from rehost.wire.connection import Connection
 from rehost.wire.linkspeed import LinkSpeed
-from rehost.wire.messages import Data, Failure, Message, Role
+from rehost.wire.messages import Data, Failure, Message, Patch, Role
 
 STALL = 120.0  # seconds without any progress of a write after which the peer counts as lost
 LINGER = 3.0  # seconds that a failing side waits for the peer to read why
@@ -54,7 +54,7 @@ class Channel:
     def receive(self, timeout: float) -> list[Message]:
         """What the peer said, in order; empty if it said nothing for `timeout` seconds.
 
-        The payload of a Data is lent until the next call.
+        The payload of a Data or Patch is lent until the next call.
         """
         kept, self._kept = self._kept, []
         deadline = time.monotonic() + timeout
@@ -107,7 +107,7 @@ class Channel:
 
     def _keep(self) -> None:
         for message in self._read() or ():
-            if isinstance(message, Data):
+            if isinstance(message, Data | Patch):
                 raise AssertionError("a payload is lent and cannot be kept")
             self._kept.append(message)
 
