@@ -14,7 +14,7 @@ from rehost.agent.streams import Streams
 from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import Pass, Round
 from rehost.core import digest
-from rehost.core.errors import SourceReadError
+from rehost.core.errors import PatchRefusedError, SourceReadError
 from rehost.core.extent import Extents, differing, total, union
 from rehost.core.extents import MOST
 from rehost.core.round import RoundKind, RoundReport
@@ -24,6 +24,8 @@ from rehost.track.used import DiskUse
 from rehost.wire.messages import Welcome
 
 log = logging.getLogger(__name__)
+
+_PATCHINGS = 3  # attempts at a round: a chunk whose patch is refused is forgotten, and then sent whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,17 @@ class Copy:
 
     def round(self, kind: RoundKind, number: int) -> RoundReport:
         """A round while the server works. A baseline that has to look at parts only is a delta."""
+        for attempt in range(1, _PATCHINGS + 1):
+            try:
+                return self._round(kind, number)
+            except PatchRefusedError as error:
+                self.streams.reset()
+                if attempt == _PATCHINGS:
+                    raise
+                log.warning("round %d begins again: %s", number, error.what)
+        raise AssertionError("there is at least one attempt")
+
+    def _round(self, kind: RoundKind, number: int) -> RoundReport:
         self.sources.check()
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
@@ -119,6 +132,7 @@ class Copy:
 
     def keep(self, look: Look) -> None:
         """The round is durable as a whole: the next one may build on it."""
+        self.walk([walked.learning() for walked in look.passes if not all(walked.nodes)])
         for source, walked in zip(self.sources, look.passes, strict=True):
             source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
             self._suspects.complete(source.number)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rehost.agent.gate import Gate
 from rehost.agent.reader import BATCH, ChunkReader
@@ -11,7 +11,7 @@ from rehost.agent.sender import Item, Stream
 from rehost.agent.spans import Span, View, neighbours, spans, work_of
 from rehost.agent.tally import Tally
 from rehost.block.device import Device
-from rehost.core import digest
+from rehost.core import digest, pages
 from rehost.core.extent import Extent, intersect
 from rehost.wire.messages import DigestsRequest
 from rehost.wire.payload import Packer
@@ -26,6 +26,11 @@ class Pass:
     nodes: list[bytes]  # each span's subtree of the replica's digests; empty: not known
     watched: Sequence[Extent] = ()  # where a change means that the disk does not hold still
     restless: bool = False  # something changed there
+
+    def learning(self) -> "Pass":
+        """A pass that only asks for the digests of spans that are not known."""
+        view = replace(self.view, suspects=(), fresh=False)
+        return Pass(view, self.device, self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,20 @@ class Walker:
         view, span = turn.walked.view, turn.span
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
         journal = digest.split(found)
-        work = work_of(view, span, journal, BATCH)
+        work = work_of(view, span, journal, BATCH, turn.walked.watched)
         visit = _Visit(self, turn, journal)
         for chunks in work.reads:
             self.gate.check()
             visit.read(chunks)
+        for chunk, part in work.patches:
+            self.gate.check()
+            visit.patch(chunk, part)
         for chunk in work.empty:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
-        turn.walked.nodes[span.number] = digest.subtree(b"".join(visit.digests))
+        # Of a patched chunk only the receiver knows the digest, once the patch is durable.
+        node = b"" if work.patches else digest.subtree(b"".join(visit.digests))
+        turn.walked.nodes[span.number] = node
 
 
 class _Visit:
@@ -102,9 +112,7 @@ class _Visit:
     def read(self, chunks: range) -> None:
         size = self._view.volume.chunk
         window = Extent(self._view.extent(chunks[0]).start, self._view.extent(chunks[-1]).end)
-        began = time.monotonic()
-        content, count = self._walker.reader.read(self._pass.device, window, self._view.used)
-        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
+        content = self._read(window, self._view.used)
         for place, chunk in enumerate(chunks):
             part = content[place * size : (place + 1) * size]
             self.compare(chunk, digest.of(part), part)
@@ -124,13 +132,33 @@ class _Visit:
         else:
             self._send(chunk, found, content)
 
-    def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
+    def patch(self, chunk: int, part: int) -> None:
+        """Send these pages of a chunk, without a look at whether they differ."""
+        window = self._view.extent(chunk)
+        wanted = [
+            Extent(window.start + piece.start, window.start + piece.end)
+            for piece in pages.parts(part, len(window))
+        ]
+        used = [extent for piece in wanted for extent in intersect(self._view.used, piece)]
+        whole = self._read(window, used)
+        content = b"".join(whole[piece.start - window.start : piece.end - window.start] for piece in wanted)
+        self._walker.tally.add(self._volume, changed=len(content))
+        self._send(chunk, digest.of(content), content, part)
+
+    def _read(self, window: Extent, used: Sequence[Extent]) -> memoryview:
+        began = time.monotonic()
+        content, count = self._walker.reader.read(self._pass.device, window, used)
+        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
+        return content
+
+    def _send(self, chunk: int, found: bytes, content: bytes | memoryview, part: int = 0) -> None:
+        """`part`: the pages that the content is; 0: all of the chunk."""
         encoding, payload = self._walker.packer.pack(content, self._walker.stream.link_speed)
         self._walker.tally.add(self._volume, content=len(content))
         weight = self._view.weigh(self._view.extent(chunk))
         # bytes: the content is lent, and the stream keeps what it sends until that is durable
         self._walker.stream.put(
-            Item(self._volume, chunk, 1, len(content), weight, found, encoding, bytes(payload))
+            Item(self._volume, chunk, 1, len(content), weight, found, encoding, bytes(payload), part)
         )
 
     def send_zeroes(self) -> None:
