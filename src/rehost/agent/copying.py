@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -60,8 +61,17 @@ class Copy:
         self._fresh: frozenset[int] = frozenset()  # volumes of which the replica has nothing yet
 
     def connect(self) -> Welcome:
-        """Connect, and learn which volumes are empty; only the first round may rely on that."""
-        welcome = self.streams.connect()
+        """Connect, and learn which volumes are empty; only the first round may rely on that.
+
+        Meanwhile tracking is taken up and file systems write out what they have, which takes about as long.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            connecting = beside.submit(self.streams.connect)
+            for source in self.sources:
+                self._suspects.prepare(source.number)
+            with self.sources.systems() as systems:
+                sync(systems)
+            welcome = connecting.result()
         self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
         return welcome
 

@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from rehost.block.device import Device
 from rehost.block.file import open_volume
-from rehost.block.layer import Layer
+from rehost.block.layer import Layer, chain
 from rehost.block.replica import Replica, open_volumes
 from rehost.block.volume import ChunkWrite, PatchWrite, Volume, VolumeShape, Write, ZeroWrite, disjoint
 from rehost.core import digest, pages
@@ -26,10 +27,18 @@ class ReplicaWriter(Replica):
     """A replica that is open for writing; safe for several threads."""
 
     def __init__(
-        self, path: Path, layer: Layer, volumes: Sequence[Volume], opened: ExitStack, devices: Devices
+        self,
+        path: Path,
+        layer: Layer,
+        volumes: Sequence[Volume],
+        opened: ExitStack,
+        devices: Devices,
+        lowest: Devices = MappingProxyType({}),
     ) -> None:
+        """`lowest`: to read the volumes of the lowest layer, where that is another one than `layer`."""
         super().__init__(path, layer, volumes, opened)
         self.devices = dict(devices)
+        self._lowest = lowest
         self._commits = threading.Lock()
         self._broken: Exception | None = None
 
@@ -63,7 +72,7 @@ class ReplicaWriter(Replica):
         length = self.volume(volume).shape.length(chunk)
         base = self.digests(volume, chunk, 1)
         whole = bytearray(length)
-        self.devices[volume].read_into(chunk * self.volume(volume).shape.chunk, memoryview(whole))
+        self._device_of(volume, chunk).read_into(chunk * self.volume(volume).shape.chunk, memoryview(whole))
         if digest.of(whole) != base:
             raise PatchRefusedError(
                 f"chunk {chunk} of volume {volume} is not here, or not as it was written",
@@ -76,6 +85,12 @@ class ReplicaWriter(Replica):
         changed = pages.parts(pages.differing(before, whole, among), length)
         pieces = tuple((part.start, bytes(whole[part.start : part.end])) for part in changed)
         return PatchWrite(volume, chunk, digest.of(whole), base, pieces)
+
+    def _device_of(self, volume: int, chunk: int) -> Device:
+        """To read a chunk from. What only the lowest layer has is read there, in a fifth of the time."""
+        if volume in self._lowest and self.volumes[volume].journal.only_lowest(chunk):
+            return self._lowest[volume]
+        return self.devices[volume]
 
     def forget(self, generation: int, volume: int, chunk: int) -> None:
         """Nothing of a chunk is durable any more; TicketStaleError as for `commit`."""
@@ -175,6 +190,16 @@ def open_writer(path: Path, open_devices: OpenDevices = raw_devices) -> ReplicaW
     with ExitStack() as opening:
         layer, volumes = open_volumes(path, opening)
         devices = opening.enter_context(open_devices(layer, [volume.shape for volume in volumes]))
+        lowest = {} if layer.lowest else _readable(chain(path)[0], volumes, opening)
         for volume in volumes:  # a killed writer's entries are read now, and may not be durable yet
             volume.journal.flush()
-        return ReplicaWriter(path, layer, volumes, opening.pop_all(), devices)
+        return ReplicaWriter(path, layer, volumes, opening.pop_all(), devices, lowest)
+
+
+def _readable(layer: Layer, volumes: Sequence[Volume], opened: ExitStack) -> Devices:
+    devices = {}
+    for volume in volumes:
+        number = volume.shape.volume
+        devices[number] = open_volume(layer.data(number), writable=False)
+        opened.callback(devices[number].close)
+    return devices
