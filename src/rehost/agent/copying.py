@@ -16,7 +16,7 @@ from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import Pass, Round
 from rehost.core import digest
 from rehost.core.errors import PatchRefusedError, SourceReadError
-from rehost.core.extent import Extents, differing, total, union
+from rehost.core.extent import Extents, align, differing, total, union
 from rehost.core.extents import MOST
 from rehost.core.round import RoundKind, RoundReport
 from rehost.track.mounts import FileSystem, sync
@@ -118,8 +118,7 @@ class Copy:
         self.streams.drain()
         self.keep(look)
         report = report_of(kind, number, before, self.tally.whole(), time.monotonic() - began)
-        backlog, untracked = self._left()
-        return replace(report, backlog=backlog, untracked=untracked)
+        return self._with_what_is_left(report)
 
     def look(self, systems: Mapping[FileSystem, int], *, retry: bool = True) -> Look:
         """What may differ now. The marks of write tracking come before the maps, and these before reads.
@@ -154,7 +153,8 @@ class Copy:
 
     def pending(self, volume: int) -> int | None:
         """Bytes of a disk that were written since the round began; None: nobody knows. From any thread."""
-        return self._suspects.pending(self._source(volume).number)
+        written = self._suspects.written(self._source(volume).number)
+        return None if written is None else total(written)
 
     def unreadable(self, volume: int) -> int:
         """Bytes that a disk does not give. From any thread."""
@@ -163,16 +163,17 @@ class Copy:
     def _source(self, volume: int) -> Source:
         return next(source for source in self.sources if source.volume.volume == volume)
 
-    def _left(self) -> tuple[int, int]:
-        """Bytes written since the round began, and the used bytes of disks of which nobody knows."""
-        backlog = untracked = 0
+    def _with_what_is_left(self, report: RoundReport) -> RoundReport:
+        """What was written since the round began, and the used bytes of disks of which nobody knows."""
+        backlog = touched = untracked = 0
         for source in self.sources:
-            written = self._suspects.pending(source.number)
+            written = self._suspects.written(source.number)
             if written is not None:
-                backlog += written
+                backlog += total(written)
+                touched += total(align(written, source.volume.chunk, source.volume.size))
             elif source.use is not None:
                 untracked += total(source.use.used)
-        return backlog, untracked
+        return replace(report, backlog=backlog, touched=touched, untracked=untracked)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -46,8 +46,9 @@ class RoundReport:
     seconds: float
     content: int = 0  # bytes of the changed chunks that are not zero
     reading: float = 0.0  # seconds spent in reads, of all streams together
-    backlog: int = 0  # bytes of chunks written meanwhile, on disks whose writes are tracked
+    backlog: int = 0  # bytes written meanwhile, on disks whose writes are tracked
     untracked: int = 0  # used bytes of the disks of which nobody knows what was written meanwhile
+    touched: int = 0  # bytes of the chunks in which the backlog lies
 
     @property
     def left(self) -> int:
@@ -96,8 +97,12 @@ def next_round(done: Sequence[RoundReport], limits: RoundLimits) -> Step:
 
 
 def freeze_seconds(done: Sequence[RoundReport], limits: RoundLimits) -> float:
-    """How long a final round would hold the source if it began now, by the best rates so far."""
-    return _reading(done, done[-1].backlog + done[-1].untracked) + _sending(done, limits)
+    """How long a final round would hold the source if it began now, by the best rates so far.
+
+    To read a little of a chunk counts as reading all of it: these rates are of whole chunks.
+    """
+    last = done[-1]
+    return _reading(done, max(last.touched, last.backlog) + last.untracked) + _sending(done, limits)
 
 
 def read_rate(done: Sequence[RoundReport]) -> float:

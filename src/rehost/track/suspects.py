@@ -44,8 +44,8 @@ class Suspects(Protocol):
     def bookmark(self, device: int) -> Bookmark | None:
         """Of the last completed pass; None where nothing outlives the run."""
 
-    def pending(self, device: int) -> int | None:
-        """Bytes that were written since the last `begin`, as far as can be told cheaply and at any time, from
+    def written(self, device: int) -> Sequence[Extent] | None:
+        """What was written since the last `begin`, as far as can be told cheaply and at any time, from
         another thread too; None: nobody knows."""
 
     def leave(self) -> None:
@@ -93,9 +93,9 @@ class IdleDisks:
     def bookmark(self, device: int) -> None:
         return None
 
-    def pending(self, device: int) -> int | None:
+    def written(self, device: int) -> Sequence[Extent] | None:
         marked, now = self._begun.get(device) or self._completed.get(device), counters_of(device)
-        return 0 if marked is not None and now is not None and now.writes == marked.writes else None
+        return () if marked is not None and now is not None and now.writes == marked.writes else None
 
     def leave(self) -> None:
         """Nothing is held."""

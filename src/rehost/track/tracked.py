@@ -1,12 +1,12 @@
 """Suspects by single writes where a disk can be tracked; where not, by the rung below, with the reason."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from rehost.core.errors import TrackingError
-from rehost.core.extent import total
+from rehost.core.extent import Extent
 from rehost.track import ladder
 from rehost.track.bookmark import Bookmark
 from rehost.track.suspects import IdleDisks, Suspicion
@@ -64,14 +64,14 @@ class Tracked:
         tracker, epoch = self._trackers.get(device), self._completed.get(device)
         return tracker.bookmark(epoch) if tracker and epoch else None
 
-    def pending(self, device: int) -> int | None:
+    def written(self, device: int) -> Sequence[Extent] | None:
         with self._lock:
             tracker = self._trackers.get(device)
             epoch = self._begun.get(device, self._completed.get(device))
             if tracker is None or epoch is None:
-                return self._below.pending(device)
+                return self._below.written(device)
             try:
-                return total(tracker.since(epoch))
+                return tracker.since(epoch)
             except OSError:
                 return None
 
