@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
+from rehost.agent.nodes import is_known
 from rehost.agent.sources import Source, Sources
 from rehost.agent.spans import View
 from rehost.agent.streams import Streams
@@ -141,7 +142,7 @@ class Copy:
 
     def keep(self, look: Look) -> None:
         """The round is durable as a whole: the next one may build on it."""
-        self.walk([walked.learning() for walked in look.passes if not all(walked.nodes)])
+        self.walk([walked.learning() for walked in look.passes if not all(map(is_known, walked.nodes))])
         for source, walked in zip(self.sources, look.passes, strict=True):
             source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
             self._suspects.complete(source.number)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rehost.agent.nodes import is_known
 from rehost.core import pages
 from rehost.core.agentapi import AssignmentVolume
 from rehost.core.digest import ABSENT, SPAN
@@ -65,11 +66,15 @@ def span_count(volume: AssignmentVolume) -> int:
 
 
 def spans(view: View, known: Sequence[bytes]) -> Iterator[Span]:
-    """The spans that have suspects, or whose subtree (`known`, empty if not) nobody knows yet."""
+    """The spans that have suspects, or whose node (`known`, see `agent.nodes`) nobody knows yet."""
     chunks = chunk_count(view.volume.size, view.volume.chunk)
     for first in range(0, chunks, SPAN):
         span = Span(first, min(SPAN, chunks - first))
-        if not known[span.number] or view.suspects is None or intersect(view.suspects, span.window(view)):
+        if (
+            not is_known(known[span.number])
+            or view.suspects is None
+            or intersect(view.suspects, span.window(view))
+        ):
             yield span
 
 

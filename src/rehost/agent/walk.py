@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from rehost.agent import nodes
 from rehost.agent.gate import Gate
 from rehost.agent.reader import BATCH, ChunkReader
 from rehost.agent.sender import Item, Stream
@@ -23,12 +24,12 @@ class Pass:
 
     view: View
     device: Device
-    nodes: list[bytes]  # each span's subtree of the replica's digests; empty: not known
+    nodes: list[bytes]  # each span's subtree of the replica's digests, see `agent.nodes`
     watched: Sequence[Extent] = ()  # where a change means that the disk does not hold still
     restless: bool = False  # something changed there
 
     def learning(self) -> "Pass":
-        """A pass that only asks for the digests of spans that are not known."""
+        """A pass that only asks for the digests of spans in which chunks were patched."""
         view = replace(self.view, suspects=(), fresh=False)
         return Pass(view, self.device, self.nodes)
 
@@ -83,6 +84,7 @@ class Walker:
         view, span = turn.walked.view, turn.span
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
         journal = digest.split(found)
+        nodes.check(turn.walked.nodes[span.number], journal)
         work = work_of(view, span, journal, BATCH, turn.walked.watched)
         visit = _Visit(self, turn, journal)
         for chunks in work.reads:
@@ -94,9 +96,7 @@ class Walker:
         for chunk in work.empty:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
-        # Of a patched chunk only the receiver knows the digest, once the patch is durable.
-        node = b"" if work.patches else digest.subtree(b"".join(visit.digests))
-        turn.walked.nodes[span.number] = node
+        turn.walked.nodes[span.number] = visit.node()
 
 
 class _Visit:
@@ -107,7 +107,8 @@ class _Visit:
         self._pass, self._view, self._first = turn.walked, turn.walked.view, turn.span.first
         self._volume = self._view.volume.volume
         self._zeroes: list[int] = []  # chunks that become zero
-        self.digests = list(journal)  # what the replica will have
+        self._patched: list[int] = []  # chunks, from the span's beginning
+        self.digests = list(journal)  # what the replica will have, but for these
 
     def read(self, chunks: range) -> None:
         size = self._view.volume.chunk
@@ -142,8 +143,15 @@ class _Visit:
         used = [extent for piece in wanted for extent in intersect(self._view.used, piece)]
         whole = self._read(window, used)
         content = b"".join(whole[piece.start - window.start : piece.end - window.start] for piece in wanted)
+        self._patched.append(chunk - self._first)
         self._walker.tally.add(self._volume, changed=len(content))
         self._send(chunk, digest.of(content), content, part)
+
+    def node(self) -> bytes:
+        """What is known of the span now: of a patched chunk only the receiver knows the digest."""
+        if self._patched:
+            return nodes.patched(self.digests, self._patched)
+        return digest.subtree(b"".join(self.digests))
 
     def _read(self, window: Extent, used: Sequence[Extent]) -> memoryview:
         began = time.monotonic()
