@@ -31,6 +31,7 @@ from tests.loopdisks import LoopDisk, LoopDisks, run, write
 
 MIB = 1 << 20
 SIZE = 64 * MIB
+CELL = 16 << 10  # what write tracking tells of, on a disk of this size
 
 
 @pytest.fixture
@@ -105,10 +106,28 @@ def test_the_second_run_reads_what_was_written_since(full: LoopDisk, tmp_path: P
         second = again(site, first).carry_out(settings)
         assert site.replica().read_bytes() == full.image.read_bytes()
     assert second.rounds[0].kind is RoundKind.DELTA
-    assert second.rounds[0].read == second.read == MIB + CHUNK
-    assert second.basis == (f"{full.path}: writes were tracked (typed programs): 1310720 bytes in 2 places",)
+    assert second.rounds[0].read == second.read == MIB + CELL
+    assert second.basis == (f"{full.path}: writes were tracked (typed programs): 1064960 bytes in 2 places",)
     checkpoint.forget(state)
     assert full.number not in pins.numbers_kept()
+
+
+def test_a_chunk_that_decayed_on_the_target_is_sent_whole(
+    full: LoopDisk, tmp_path: Path, state: Path
+) -> None:
+    """What changed is laid over the chunk only if the rest of it is what was sent."""
+    with lab(tmp_path, full) as site:
+        first = site.carry_out(Settings(state=state))
+        with site.replica().open("r+b") as file:
+            file.seek(5 * MIB + CHUNK - 1)
+            file.write(bytes([full.image.read_bytes()[5 * MIB + CHUNK - 1] ^ 1]))
+        write(full, 5 * MIB, 4096)
+        write(full, 9 * MIB, 4096)
+        second = again(site, first).carry_out(Settings(state=state))
+        assert site.replica().read_bytes() == full.image.read_bytes()
+    assert second.rounds[0].read == CHUNK + CELL
+    assert [line.get("code") for line in site.site.log()].count("DataPlane.PatchRefused") == 1
+    checkpoint.forget(state)
 
 
 def next_layer(site: Lab, report: RunReport, run_id: str) -> Lab:

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehost.agent.reader import BATCH
-from rehost.agent.spans import Span, View, span_count, spans, work_of
+from rehost.agent.spans import MOST_PATCHED, Span, View, span_count, spans, work_of
 from rehost.core.agentapi import AssignmentVolume
 from rehost.core.digest import ABSENT, SPAN
 from rehost.core.extent import Extent, merge
+from rehost.core.pages import PAGE
 
 CHUNK = 256 << 10
 CHUNKS = 300
@@ -29,20 +30,33 @@ def touches(found: list[Extent], chunk: int) -> bool:
     return any(e.start < (chunk + 1) * CHUNK and e.end > chunk * CHUNK for e in found)
 
 
-@given(extents, st.none() | extents, journals)
+def pages_of(found: list[Extent], chunk: int) -> int:
+    """The pages of a chunk that extents touch, one by one."""
+    starts = range(chunk * CHUNK, min((chunk + 1) * CHUNK, SIZE), PAGE)
+    return sum(
+        1 << place
+        for place, start in enumerate(starts)
+        if any(e.start < start + PAGE and e.end > start for e in found)
+    )
+
+
+@given(extents, st.none() | extents, journals, extents)
 def test_every_chunk_that_may_differ_is_looked_at_once(
-    used: list[Extent], suspects: list[Extent] | None, journal: list[bytes]
+    used: list[Extent], suspects: list[Extent] | None, journal: list[bytes], compared: list[Extent]
 ) -> None:
     view = View(VOLUME, used, suspects)
     looked = []
     for span in spans(view, [b""] * span_count(VOLUME)):
         part = journal[span.first : span.first + span.count]
-        work = work_of(view, span, part, BATCH)
+        work = work_of(view, span, part, BATCH, compared)
+        patched = [chunk for chunk, _ in work.patches]
         read = [chunk for run in work.reads for chunk in run]
-        assert all(touches(used, chunk) for chunk in read)
+        assert all(touches(used, chunk) for chunk in (*read, *patched))
+        assert not any(touches(compared, chunk) or journal[chunk] == ABSENT for chunk in patched)
+        assert all(found == pages_of(suspects or [], chunk) for chunk, found in work.patches)
         assert not any(touches(used, chunk) for chunk in work.empty)
         assert all(0 < len(run) * CHUNK <= BATCH for run in work.reads)
-        looked += [*read, *work.empty]
+        looked += [*read, *work.empty, *patched]
     assert sorted(looked) == [
         chunk
         for chunk in range(CHUNKS)
@@ -63,6 +77,14 @@ def test_the_weight_is_the_used_bytes_in_suspect_chunks() -> None:
     assert View(VOLUME, used, None).weight == 1000 + CHUNK
     assert View(VOLUME, used, [Extent(10, 11)]).weight == 1000
     assert View(VOLUME, used, []).weight == 0
+
+
+def test_a_chunk_that_was_written_mostly_is_sent_whole() -> None:
+    chunk, most = Extent(0, CHUNK), int(MOST_PATCHED * CHUNK)
+    for written, patched in ((PAGE, True), (most, True), (most + PAGE, False), (CHUNK, False)):
+        work = work_of(View(VOLUME, [chunk], [Extent(0, written)]), Span(0, 1), [KNOWN], BATCH)
+        assert bool(work.patches) is patched
+        assert bool(work.reads) is not patched
 
 
 def test_large_chunks_are_read_one_by_one() -> None:

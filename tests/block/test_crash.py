@@ -11,7 +11,7 @@ from rehost.block.fence import Fence
 from rehost.block.journal import Journal
 from rehost.block.layer import Layer
 from rehost.block.memory import MemoryDevice
-from rehost.block.volume import ChunkWrite, Volume, VolumeShape, Write, ZeroWrite
+from rehost.block.volume import ChunkWrite, PatchWrite, Volume, VolumeShape, Write, ZeroWrite
 from rehost.block.writer import ReplicaWriter
 from rehost.core import digest
 from rehost.core.errors import VolumeError
@@ -31,7 +31,20 @@ def write(volume: int, chunk: int, version: str) -> ChunkWrite:
     return ChunkWrite(volume, chunk, digest.of(data), data)
 
 
-# A baseline, then chunks that change, change back, are zeroed, written twice in one batch, and zeroed short.
+def patch(volume: int, chunk: int, *versions: str) -> PatchWrite:
+    """Every fourth 512 bytes become those of the last version, after they were those of the ones before."""
+    shape, places = SHAPES[volume], (0, 1024)
+    whole = before = bytearray(content(shape, chunk, versions[0]))
+    for version in versions[1:]:
+        before = bytearray(whole)
+        for place in places:
+            whole[place : place + 512] = content(shape, chunk, version)[place : place + 512]
+    pieces = tuple((place, bytes(whole[place : place + 512])) for place in places)
+    return PatchWrite(volume, chunk, digest.of(whole), digest.of(before), pieces)
+
+
+# A baseline, then chunks that change, change back, are zeroed, written twice in one batch, zeroed short, and
+# patched, on from what a patch left, and back.
 HISTORY: Sequence[Sequence[Write]] = (
     [write(0, 0, "A"), write(0, 1, "A"), write(1, 0, "A")],
     [write(0, 5, "A"), ZeroWrite(0, 2, 3), ZeroWrite(1, 1, 1)],
@@ -39,6 +52,9 @@ HISTORY: Sequence[Sequence[Write]] = (
     [write(0, 0, "A"), write(1, 0, "B"), write(1, 0, "A")],
     [ZeroWrite(0, 4, 2), write(0, 1, "B"), ZeroWrite(0, 1, 1), write(0, 2, "A")],
     [write(0, 0, "B"), write(0, 0, "A")],
+    [patch(0, 0, "A", "B"), write(0, 3, "A")],
+    [patch(0, 0, "A", "B", "C"), patch(1, 0, "A", "B")],
+    [patch(0, 0, "A", "B", "C", "A")],
 )
 
 
@@ -99,7 +115,7 @@ def expected(batches: int, below: bool) -> dict[tuple[int, int], bytes]:
             for chunk in range(one.first, one.first + one.count):
                 length = SHAPES[one.volume].length(chunk)
                 found[one.volume, chunk] = (
-                    one.digest if isinstance(one, ChunkWrite) else digest.of_zeroes(length)
+                    digest.of_zeroes(length) if isinstance(one, ZeroWrite) else one.digest
                 )
     return found
 

@@ -92,6 +92,7 @@ def test_the_more_is_left_the_longer_the_freeze(
     limits = replace(LIMITS, buffered=buffered)
     seconds = freeze_seconds([past], limits)
     assert freeze_seconds([replace(past, backlog=backlog + more)], limits) >= seconds
+    assert freeze_seconds([replace(past, touched=backlog + more)], limits) >= seconds  # scattered
     assert freeze_seconds([replace(past, untracked=untracked + more)], limits) >= seconds
     assert freeze_seconds([past], replace(limits, buffered=buffered + more)) <= seconds
 

@@ -1,6 +1,5 @@
 """A session on a real replica, without a network."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +22,9 @@ from rehost.core.errors import (
 from rehost.receive.batch import FULL, PATIENCE
 from rehost.receive.buffers import Buffers
 from rehost.receive.session import WINDOW, Admission, Session
-from rehost.receive.ticket import Ticket, TicketVolume
+from rehost.receive.ticket import Ticket
 from rehost.wire import messages as m
-
-CHUNK = 4096
-SHAPES = (VolumeShape(0, 8 * CHUNK, CHUNK), VolumeShape(1, 2 * CHUNK + 512, CHUNK))
+from tests.receive.talk import CHUNK, SHAPES, Talk, lone_volume, ticket
 
 
 @pytest.fixture
@@ -36,30 +33,6 @@ def replica(tmp_path: Path) -> Iterator[ReplicaWriter]:
     with open_writer(tmp_path / "job") as opened:
         opened.raise_generation(1)
         yield opened
-
-
-def ticket(generation: int = 1, checksum: bool = True, shapes: tuple[VolumeShape, ...] = SHAPES) -> Ticket:
-    volumes = tuple(TicketVolume(v.volume, v.size, v.chunk) for v in shapes)
-    return Ticket("job", "r-1", generation, volumes, checksum, 1 << 40)
-
-
-class Talk:
-    """A session that was let in, and the numbers of its frames."""
-
-    def __init__(self, replica: ReplicaWriter, leave: Ticket) -> None:
-        self.session = Session(lambda _: Admission(leave, replica), Buffers(1))
-        (self.welcome,) = self.session.handle(m.Hello(1, "t", 0), 0.0)
-        self._seq = itertools.count(1)
-
-    def data(
-        self, volume: int, chunk: int, content: bytes, now: float = 0.0, **other: object
-    ) -> list[m.Message]:
-        fields = {"digest": digest.of(content), "length": len(content), "payload": content, **other}
-        message = m.Data(next(self._seq), volume, chunk, encoding=m.Encoding.RAW, **fields)  # type: ignore[arg-type]
-        return self.session.handle(message, now)
-
-    def zero(self, volume: int, first: int, count: int, now: float = 0.0) -> list[m.Message]:
-        return self.session.handle(m.Zero(next(self._seq), volume, first, count), now)
 
 
 def test_the_welcome_says_what_there_is(replica: ReplicaWriter) -> None:
@@ -111,14 +84,6 @@ def test_a_batch_is_due_when_it_is_old(replica: ReplicaWriter) -> None:
     assert talk.session.due(5.0 + PATIENCE * 1.1)
     talk.session.commit()
     assert not talk.session.due(1000.0)
-
-
-def lone_volume(folder: Path, chunk: int, chunks: int) -> tuple[VolumeShape, ...]:
-    shapes = (VolumeShape(0, chunk * chunks, chunk),)
-    create(folder, shapes)
-    with open_writer(folder) as replica:
-        replica.raise_generation(1)
-    return shapes
 
 
 def test_memory_is_bounded_a_full_batch_is_committed_at_once(tmp_path: Path) -> None:

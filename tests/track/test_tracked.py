@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from rehost.core.errors import TrackingError
-from rehost.core.extent import Extent, total
+from rehost.core.extent import Extent
 from rehost.track import ladder, pins
 from rehost.track.bookmark import Bookmark
 from rehost.track.suspects import Suspicion
@@ -15,7 +15,7 @@ from rehost.track.tracker import Tracker
 from tests.loopdisks import LoopDisk, LoopDisks, run
 
 MIB = 1 << 20
-CHUNK = 256 << 10
+CELL = 16 << 10
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def write(disk: LoopDisk, offset: int) -> None:
     )
 
 
-def chunk(offset: int) -> Extent:
-    return Extent(offset // CHUNK * CHUNK, offset // CHUNK * CHUNK + CHUNK)
+def cell(offset: int) -> Extent:
+    return Extent(offset // CELL * CELL, offset // CELL * CELL + CELL)
 
 
 def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, disk: LoopDisk) -> None:
@@ -61,11 +61,11 @@ def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, d
     suspects.complete(disk.number)
     write(disk, 9 * MIB)
     found = suspects.begin(disk.number)
-    assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
-    assert "writes were tracked (typed programs): 524288 bytes in 2 places" in found.reason
+    assert found.extents == (cell(5 * MIB), cell(9 * MIB))
+    assert "writes were tracked (typed programs): 32768 bytes in 2 places" in found.reason
     write(disk, 20 * MIB)
     # That pass was not completed: its suspects are suspect again.
-    assert suspects.begin(disk.number).extents == (chunk(5 * MIB), chunk(9 * MIB), chunk(20 * MIB))
+    assert suspects.begin(disk.number).extents == (cell(5 * MIB), cell(9 * MIB), cell(20 * MIB))
     suspects.complete(disk.number)
     assert suspects.begin(disk.number).extents == ()
 
@@ -73,14 +73,14 @@ def test_only_what_was_written_since_the_last_complete_pass(suspects: Tracked, d
 def test_what_was_written_meanwhile_is_told_at_any_time(suspects: Tracked, disk: LoopDisk) -> None:
     assert suspects.written(disk.number) is None
     suspects.begin(disk.number)
-    assert total(suspects.written(disk.number) or []) == 0
+    assert suspects.written(disk.number) == []
     write(disk, 5 * MIB)
-    assert total(suspects.written(disk.number) or []) == CHUNK
+    assert suspects.written(disk.number) == [cell(5 * MIB)]
     suspects.complete(disk.number)
     write(disk, 9 * MIB)
-    assert total(suspects.written(disk.number) or []) == 2 * CHUNK
+    assert suspects.written(disk.number) == [cell(5 * MIB), cell(9 * MIB)]
     suspects.begin(disk.number)
-    assert total(suspects.written(disk.number) or []) == 0
+    assert suspects.written(disk.number) == []
     suspects.close()
     assert suspects.written(disk.number) in ((), None)  # as the rung below knows it
 
@@ -99,7 +99,7 @@ def test_one_doubt_costs_one_comparison(
     write(disk, 9 * MIB)
     suspects.complete(disk.number)
     found = suspects.begin(disk.number)
-    assert found.extents == (chunk(9 * MIB),)
+    assert found.extents == (cell(9 * MIB),)
     assert found.reason.endswith("; a pass before compared by digest: the kernel counted more")
 
 
@@ -143,7 +143,7 @@ def test_a_later_run_resumes_from_a_bookmark(suspects: Tracked, disk: LoopDisk) 
     for _ in range(2):  # a run that does not come to its end changes nothing
         why, found = later(disk, bookmark)
         assert why == ""
-        assert found.extents == (chunk(5 * MIB), chunk(9 * MIB))
+        assert found.extents == (cell(5 * MIB), cell(9 * MIB))
     ladder.forget(disk.number)
     why, found = later(disk, bookmark)
     assert why == "tracking was lost since the run before"

@@ -16,14 +16,14 @@ from rehost.core.extent import Extent
 from rehost.track import ladder, pins
 from rehost.track.bpf import attach, system
 from rehost.track.bpf.attach import Rung
-from rehost.track.kernelmaps import possible_cpus
+from rehost.track.bpf.programs import CELLS
+from rehost.track.kernelmaps import cell_size_for, possible_cpus
 from rehost.track.tracker import Tracker
 from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.processes import line_of, python
 
 MIB = 1 << 20
-CHUNK = 256 << 10
-SIZE = 700 * MIB  # three groups of 1,024 chunks, the last one not whole
+SIZE = 700 * MIB
 
 
 @pytest.fixture(params=[attach.TYPED, attach.CLASSIC], ids=["typed", "classic"])
@@ -55,24 +55,50 @@ def write(disk: LoopDisk, offset: int, length: int = 4096, *, direct: bool = Fal
     os.close(fd)
 
 
-def chunks(*numbers: int) -> list[Extent]:
-    return [Extent(number * CHUNK, (number + 1) * CHUNK) for number in numbers]
+def cells(tracker: Tracker, *offsets: int) -> list[Extent]:
+    """The cells in which bytes lie."""
+    cell = tracker.maps.cell
+    return [Extent(offset // cell * cell, offset // cell * cell + cell) for offset in offsets]
 
 
-def test_each_write_marks_its_chunk(tracker: Tracker, disk: LoopDisk) -> None:
+@pytest.mark.parametrize(
+    ("gib", "finest", "kib"),
+    [
+        (1, 16, 16),
+        (64, 16, 16),
+        (65, 16, 32),
+        (1024, 16, 256),
+        (1025, 16, 512),
+        (16 << 10, 16, 1024),
+        (1, 256, 256),
+        (1025, 256, 512),
+        (16 << 10, 256, 1024),
+    ],
+)
+def test_cells_are_as_fine_as_16_mib_allow_and_no_coarser_than_chunks(
+    gib: int, finest: int, kib: int
+) -> None:
+    assert cell_size_for(gib << 30, finest << 10) == kib << 10
+
+
+def test_each_write_marks_its_cell(tracker: Tracker, disk: LoopDisk) -> None:
     epoch = tracker.close_epoch()
     write(disk, 0)
     write(disk, 100 * MIB, direct=True)
-    write(disk, 300 * MIB + CHUNK - 4096, 8192, direct=True)  # over a chunk's end
+    cell = tracker.maps.cell
+    write(disk, 300 * MIB + cell - 4096, 8192, direct=True)  # over a cell's end
     write(disk, SIZE - 4096, direct=True)
-    assert tracker.since(epoch) == [*chunks(0, 400), Extent(300 * MIB, 300 * MIB + 2 * CHUNK), *chunks(2799)]
+    over = Extent(300 * MIB, 300 * MIB + 2 * cell)
+    assert tracker.since(epoch) == [*cells(tracker, 0, 100 * MIB), over, *cells(tracker, SIZE - 1)]
     assert tracker.doubt() == ""
 
 
 def test_over_the_end_of_a_group(tracker: Tracker, disk: LoopDisk) -> None:
     epoch = tracker.close_epoch()
-    write(disk, 256 * MIB - 4096, 8192, direct=True)
-    assert tracker.since(epoch) == [Extent(256 * MIB - CHUNK, 256 * MIB + CHUNK)]
+    cell = tracker.maps.cell
+    end = CELLS * cell
+    write(disk, end - 4096, 8192, direct=True)
+    assert tracker.since(epoch) == [Extent(end - cell, end + cell)]
 
 
 def test_reads_mark_nothing(tracker: Tracker, disk: LoopDisk) -> None:
@@ -88,8 +114,8 @@ def test_epochs_tell_only_what_came_after_them(tracker: Tracker, disk: LoopDisk)
     second = tracker.close_epoch()
     write(disk, MIB)
     third = tracker.close_epoch()
-    assert tracker.since(first) == chunks(0, 4)
-    assert tracker.since(second) == chunks(4)
+    assert tracker.since(first) == cells(tracker, 0, MIB)
+    assert tracker.since(second) == cells(tracker, MIB)
     assert tracker.since(third) == []
 
 
@@ -104,11 +130,11 @@ def test_discards_and_zeroes_are_writes(tracker: Tracker, disk: LoopDisk, comman
 @pytest.mark.parametrize(
     ("first", "count"),
     [
-        (0, 2800),  # all of it
+        (0, 2800),  # all of the disk with the largest cells
         (1024, 1024),  # a group
-        (1023, 1026),  # a group and a chunk before and after
+        (1023, 1026),  # a group and a cell before and after
         (33, 100),  # no group, blocks
-        (31, 66),  # one chunk, two blocks, one chunk
+        (31, 66),  # one cell, two blocks, one cell
         (1000, 65),  # over the end of a group
         (5, 2000),
         (2000, 799),
@@ -118,10 +144,25 @@ def test_long_requests_mark_exactly_what_they_touch(
     tracker: Tracker, disk: LoopDisk, first: int, count: int
 ) -> None:
     epoch = tracker.close_epoch()
-    run("blkdiscard", "-o", str(first * CHUNK), "-l", str(count * CHUNK), disk.path)
-    assert tracker.since(epoch) == [Extent(first * CHUNK, (first + count) * CHUNK)]
-    assert tracker.maps.count(1).sectors == count * CHUNK // 512
+    cell = tracker.maps.cell
+    run("blkdiscard", "-o", str(first * cell), "-l", str(count * cell), disk.path)
+    assert tracker.since(epoch) == [Extent(first * cell, (first + count) * cell)]
+    assert tracker.maps.count(1).sectors == count * cell // 512
     assert tracker.doubt() == ""
+
+
+def test_the_longest_requests_mark_all_that_they_touch(disks: LoopDisks, rung: Rung) -> None:
+    """The kernel cuts them below 4 GiB: with the smallest cells they touch the most groups."""
+    disk = disks.make(9 << 30)
+    tracker = ladder.track(disk.number, [rung])
+    try:
+        epoch, cell = tracker.close_epoch(), tracker.maps.cell
+        start, end = 5 * cell, (9 << 30) - 3 * cell
+        run("blkdiscard", "-o", str(start), "-l", str(end - start), disk.path)
+        assert tracker.since(epoch) == [Extent(start, end)]
+        assert tracker.doubt() == ""
+    finally:
+        tracker.stop()
 
 
 def test_another_disks_writes_are_not_seen(tracker: Tracker, disks: LoopDisks) -> None:
@@ -143,7 +184,7 @@ def test_maps_that_cannot_be_mapped_are_asked(
     try:
         epoch = tracker.close_epoch()
         write(disk, 300 * MIB)
-        assert tracker.since(epoch) == chunks(1200)
+        assert tracker.since(epoch) == cells(tracker, 300 * MIB)
         assert tracker.close_epoch() == epoch + 1
     finally:
         tracker.stop()
@@ -176,7 +217,7 @@ def test_one_program_that_is_left_out_does_no_harm(disk: LoopDisk) -> None:
         epoch = tracker.close_epoch()
         detach(tracker, 1)
         write(disk, MIB, direct=True)
-        assert tracker.since(epoch) == chunks(4)
+        assert tracker.since(epoch) == cells(tracker, MIB)
         assert tracker.doubt() == ""
     finally:
         tracker.stop()
@@ -211,9 +252,9 @@ def test_tracking_survives_kill(disk: LoopDisk, rung: Rung) -> None:
     try:
         assert tracker.resumed
         assert tracker.rung == rung.name
-        assert tracker.since(epoch) == chunks(80)
+        assert tracker.since(epoch) == cells(tracker, 20 * MIB)
         write(disk, 30 * MIB)
-        assert tracker.since(epoch) == chunks(80, 120)
+        assert tracker.since(epoch) == cells(tracker, 20 * MIB, 30 * MIB)
         assert tracker.doubt() == ""
     finally:
         tracker.stop()
@@ -228,7 +269,7 @@ def test_tracking_survives_kill(disk: LoopDisk, rung: Rung) -> None:
         (("disk", "inode"), 5),
         (("maps", 1), 5),
         (("links", 0), 5),
-        (("chunk",), 65536),
+        (("cell",), 65536),
         (("rung",), "something newer"),
     ],
 )

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from rehost.core import digest
+from rehost.core.pages import PAGE
 from rehost.wire import messages as m
 from rehost.wire.messages import Role
 
@@ -15,6 +16,16 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
 def _data(content: bytes, seq: int, volume: int, chunk: int, found: bytes, spare: int) -> m.Data:
     encoding = m.Encoding.ZSTD if spare else m.Encoding.RAW
     return m.Data(seq, volume, chunk, found, len(content) + spare, encoding, content)
+
+
+@st.composite
+def _patch(draw: st.DrawFn) -> m.Patch:
+    pages = draw(st.integers(1, 2**m.MAX_PAGES - 1))
+    whole = pages.bit_count() * PAGE
+    content = draw(st.binary(min_size=1, max_size=500))
+    length = draw(st.integers(whole - PAGE + 1, whole).filter(lambda length: length >= len(content)))
+    found = draw(DIGESTS)
+    return m.Patch(draw(U64), draw(U16), draw(U32), pages, found, length, m.Encoding.ZSTD, content)
 
 
 MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
@@ -37,6 +48,7 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     st.just(m.Complete()),
     st.builds(m.Completed, st.lists(DIGESTS, max_size=5).map(tuple)),
     st.builds(m.Failure, TEXTS, TEXTS, TEXTS),
+    _patch(),
 )
 
 _CONTENT = b"content " * 8
@@ -51,7 +63,8 @@ CONVERSATION: list[tuple[Role, m.Message]] = [
     (Role.RECEIVER, m.Ack(1)),
     (Role.RECEIVER, m.Digests(0, 0, _DIGEST + bytes(96))),
     (Role.AGENT, m.Data(3, 0, 3, _DIGEST, 64, m.Encoding.RAW, _CONTENT)),
-    (Role.RECEIVER, m.Ack(3)),
+    (Role.AGENT, m.Patch(4, 0, 0, 1, _DIGEST, 64, m.Encoding.RAW, _CONTENT)),
+    (Role.RECEIVER, m.Ack(4)),
     (Role.AGENT, m.Complete()),
     (Role.RECEIVER, m.Completed((_DIGEST,))),
 ]

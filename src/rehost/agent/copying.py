@@ -3,19 +3,21 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint, volume_checkpoint
 from rehost.agent.gate import Gate
+from rehost.agent.nodes import is_known
 from rehost.agent.sources import Source, Sources
 from rehost.agent.spans import View, span_count, spans_touched
 from rehost.agent.streams import Streams
 from rehost.agent.tally import DiskTally, Tally
 from rehost.agent.walk import AHEAD, Pass, Round
 from rehost.core import digest
-from rehost.core.errors import SourceReadError
-from rehost.core.extent import Extents, chunk_count, differing, total, union
+from rehost.core.errors import PatchRefusedError, SourceReadError
+from rehost.core.extent import Extents, align, chunk_count, differing, total, union
 from rehost.core.extents import MOST
 from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundReport
@@ -25,6 +27,8 @@ from rehost.track.used import DiskUse
 from rehost.wire.messages import Welcome
 
 log = logging.getLogger(__name__)
+
+_PATCHINGS = 3  # attempts at a round: a chunk whose patch is refused is forgotten, and then sent whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,17 @@ class Copy:
         self._fresh: frozenset[int] = frozenset()  # volumes of which the replica has nothing yet
 
     def connect(self) -> Welcome:
-        """Connect, and learn which volumes are empty; only the first round may rely on that."""
-        welcome = self.streams.connect()
+        """Connect, and learn which volumes are empty; only the first round may rely on that.
+
+        Meanwhile tracking is taken up and file systems write out what they have, which takes about as long.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            connecting = beside.submit(self.streams.connect)
+            for source in self.sources:
+                self._suspects.prepare(source.number)
+            with self.sources.systems() as systems:
+                sync(systems)
+            welcome = connecting.result()
         self._fresh = frozenset(state.volume for state in welcome.volumes if state.fresh)
         return welcome
 
@@ -83,6 +96,17 @@ class Copy:
 
     def round(self, kind: RoundKind, number: int) -> RoundReport:
         """A round while the server works. A baseline that has to look at parts only is a delta."""
+        for attempt in range(1, _PATCHINGS + 1):
+            try:
+                return self._round(kind, number)
+            except PatchRefusedError as error:
+                self.streams.reset()
+                if attempt == _PATCHINGS:
+                    raise
+                log.warning("round %d begins again: %s", number, error.what)
+        raise AssertionError("there is at least one attempt")
+
+    def _round(self, kind: RoundKind, number: int) -> RoundReport:
         self.sources.check()
         began, before = time.monotonic(), self.tally.whole()
         with self.sources.systems() as systems:
@@ -124,6 +148,7 @@ class Copy:
 
     def keep(self, look: Look) -> None:
         """The round is durable as a whole: the next one may build on it."""
+        self.walk([walked.learning() for walked in look.passes if not all(map(is_known, walked.nodes))])
         for source, walked in zip(self.sources, look.passes, strict=True):
             source.nodes, source.use = walked.nodes, look.uses[source.volume.volume]
             self._suspects.complete(source.number)
@@ -157,17 +182,18 @@ class Copy:
     def _with_what_is_left(self, report: RoundReport) -> RoundReport:
         """What was written since the round began, the use of disks of which nobody knows, and how many
         questions it takes to compare both."""
-        backlog = untracked = touched = 0
+        backlog = touched = untracked = places = 0
         for source in self.sources:
             written = self._suspects.written(source.number)
             if written is not None:
                 backlog += total(written)
-                touched += spans_touched(source.volume, written)
+                touched += total(align(written, source.volume.chunk, source.volume.size))
+                places += spans_touched(source.volume, written)
             elif source.use is not None:
                 untracked += total(source.use.used)
-                touched += span_count(source.volume)
-        trips = chunk_count(touched, AHEAD * len(self.streams))
-        return replace(report, backlog=backlog, untracked=untracked, trips=trips)
+                places += span_count(source.volume)
+        trips = chunk_count(places, AHEAD * len(self.streams))
+        return replace(report, backlog=backlog, touched=touched, untracked=untracked, trips=trips)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from rehost.agent.copying import Copy, Look, report_of, roots_of
 from rehost.agent.hooks import Hooks
 from rehost.core.agentapi import Phase
-from rehost.core.errors import ConnectionLostError, DigestMismatchError, FreezeError, ReplicaIncompleteError
+from rehost.core.errors import (
+    ConnectionLostError,
+    DigestMismatchError,
+    FreezeError,
+    PatchRefusedError,
+    ReplicaIncompleteError,
+)
 from rehost.core.extent import Extent, merge
 from rehost.core.freezing import FreezeBefore
 from rehost.core.round import RoundKind, RoundReport
@@ -60,9 +66,9 @@ def final_round(copy: Copy, plan: FreezePlan, number: int) -> Final:
         copy.sources.check()
         try:
             return _attempt(copy, plan, number)
-        except (FreezeError, DigestMismatchError, ReplicaIncompleteError) as error:
+        except (FreezeError, DigestMismatchError, PatchRefusedError, ReplicaIncompleteError) as error:
             copy.streams.reset()
-            if not isinstance(error, FreezeError):
+            if not isinstance(error, FreezeError | PatchRefusedError):
                 copy.distrust()
             if attempt == plan.attempts:
                 what = f"{error.what} (attempt {attempt} of {plan.attempts})"

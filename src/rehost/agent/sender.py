@@ -30,7 +30,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds
 
 @dataclass(slots=True)
 class Item:
-    """A chunk, or a run of zero chunks, on its way."""
+    """A chunk, pages of one, or a run of zero chunks, on its way."""
 
     volume: int
     first: int
@@ -40,6 +40,7 @@ class Item:
     digest: bytes = b""
     encoding: m.Encoding = m.Encoding.RAW
     payload: bytes | None = None  # None: zeroes
+    pages: int = 0  # that the content is, see `core.pages`; 0: whole chunks
     pace: Pace | None = None  # as the bandwidth limit lets it go; None: it has not been its turn yet
 
     @property
@@ -47,10 +48,13 @@ class Item:
         """No less than its frame has bytes."""
         return _OVERHEAD + len(self.payload or b"")
 
-    def message(self, seq: int) -> m.Data | m.Zero:
+    def message(self, seq: int) -> m.Data | m.Patch | m.Zero:
         if self.payload is None:
             return m.Zero(seq, self.volume, self.first, self.count)
-        return m.Data(seq, self.volume, self.first, self.digest, self.length, self.encoding, self.payload)
+        content = self.digest, self.length, self.encoding, self.payload
+        if self.pages:
+            return m.Patch(seq, self.volume, self.first, self.pages, *content)
+        return m.Data(seq, self.volume, self.first, *content)
 
 
 class Stream:

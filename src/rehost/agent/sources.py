@@ -32,7 +32,7 @@ class Source:
     device: Salvage
     number: int  # its device number
     places: frozenset[Place]  # its partitions, as the kernel had them at the start
-    nodes: list[bytes]  # subtrees of the replica's digests after the last complete pass; empty: not known
+    nodes: list[bytes]  # as the last complete pass left them, see `agent.nodes`
     use: DiskUse | None = None  # of the last complete pass
     basis: str = ""  # why nothing of an earlier run could be built on; later, what the first round built on
 

@@ -3,9 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rehost.agent.nodes import is_known
+from rehost.core import pages
 from rehost.core.agentapi import AssignmentVolume
 from rehost.core.digest import ABSENT, SPAN
 from rehost.core.extent import Extent, align, chunk_count, chunk_extent, chunks_of, intersect, total
+
+MOST_PATCHED = 3 / 4  # of a chunk: for more the receiver need not read what it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Work:
 
     empty: tuple[int, ...]  # no used byte in them: zero by definition
     reads: tuple[range, ...]  # neighbours that are read together
+    patches: tuple[tuple[int, int], ...] = ()  # chunks, and the pages of them that may differ
 
 
 def span_count(volume: AssignmentVolume) -> int:
@@ -66,16 +71,25 @@ def spans_touched(volume: AssignmentVolume, extents: Sequence[Extent]) -> int:
 
 
 def spans(view: View, known: Sequence[bytes]) -> Iterator[Span]:
-    """The spans that have suspects, or whose subtree (`known`, empty if not) nobody knows yet."""
+    """The spans that have suspects, or whose node (`known`, see `agent.nodes`) nobody knows yet."""
     chunks = chunk_count(view.volume.size, view.volume.chunk)
     for first in range(0, chunks, SPAN):
         span = Span(first, min(SPAN, chunks - first))
-        if not known[span.number] or view.suspects is None or intersect(view.suspects, span.window(view)):
+        if (
+            not is_known(known[span.number])
+            or view.suspects is None
+            or intersect(view.suspects, span.window(view))
+        ):
             yield span
 
 
-def work_of(view: View, span: Span, journal: Sequence[bytes], batch: int) -> Work:
-    """What to do in a span whose chunks have these digests in the journal; reads of at most `batch` bytes."""
+def work_of(
+    view: View, span: Span, journal: Sequence[bytes], batch: int, compared: Sequence[Extent] = ()
+) -> Work:
+    """What to do in a span whose chunks have these digests in the journal; reads of at most `batch` bytes.
+
+    Chunks in `compared` are never patched: that they changed is to be seen by their digests.
+    """
     window, chunk = span.window(view), view.volume.chunk
     used = set(chunks_of(intersect(view.used, window), chunk))
     chunks = range(span.first, span.first + span.count)
@@ -84,8 +98,19 @@ def work_of(view: View, span: Span, journal: Sequence[bytes], batch: int) -> Wor
     else:
         suspect = set(chunks_of(intersect(view.suspects, window), chunk))
         looked = [c for c in chunks if c in suspect or journal[c - span.first] == ABSENT]
-    reads = neighbours([c for c in looked if c in used], batch // chunk)
-    return Work(tuple(c for c in looked if c not in used), tuple(reads))
+    there = (c for c in looked if c in used and journal[c - span.first] != ABSENT)
+    patches = {c: found for c in there if (found := _patchable(view, c, compared))}
+    reads = neighbours([c for c in looked if c in used and c not in patches], batch // chunk)
+    return Work(tuple(c for c in looked if c not in used), tuple(reads), tuple(patches.items()))
+
+
+def _patchable(view: View, chunk: int, compared: Sequence[Extent]) -> int:
+    """The pages of a chunk that may differ; 0 if they are not known, or too many to be worth a patch."""
+    window = view.extent(chunk)
+    if view.suspects is None or intersect(compared, window):
+        return 0
+    found = pages.touched(intersect(view.suspects, window), window.start)
+    return found if pages.size(found, len(window)) <= len(window) * MOST_PATCHED else 0
 
 
 def neighbours(chunks: Sequence[int], most: int) -> Iterator[range]:

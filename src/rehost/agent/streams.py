@@ -81,6 +81,7 @@ class Streams:
         """Forget what is not durable, and hang up: the next call connects again."""
         for walker in self._walkers:
             walker.stream.reset()
+        self._gate.reopen()
 
     def set_strict(self, strict: bool) -> None:
         """Inside a freeze: no reconnecting, no waiting for the bandwidth limit."""

@@ -3,15 +3,16 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rehost.agent import nodes
 from rehost.agent.gate import Gate
 from rehost.agent.reader import BATCH, ChunkReader
 from rehost.agent.sender import Item, Stream
 from rehost.agent.spans import Span, View, neighbours, spans, work_of
 from rehost.agent.tally import Tally
 from rehost.block.device import Device
-from rehost.core import digest
+from rehost.core import digest, pages
 from rehost.core.extent import Extent, intersect, total
 from rehost.wire.messages import DigestsRequest
 from rehost.wire.payload import Packer
@@ -26,9 +27,14 @@ class Pass:
 
     view: View
     device: Device
-    nodes: list[bytes]  # each span's subtree of the replica's digests; empty: not known
+    nodes: list[bytes]  # each span's subtree of the replica's digests, see `agent.nodes`
     watched: Sequence[Extent] = ()  # where a change means that the disk does not hold still
     restless: bool = False  # something changed there
+
+    def learning(self) -> "Pass":
+        """A pass that only asks for the digests of spans in which chunks were patched."""
+        view = replace(self.view, suspects=(), fresh=False)
+        return Pass(view, self.device, self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +114,19 @@ class Walker:
         view, span, began = turn.walked.view, turn.span, time.thread_time()
         found = digest.ABSENT * span.count if view.fresh else self.stream.answer()
         journal = digest.split(found)
-        work = work_of(view, span, journal, BATCH)
+        nodes.check(turn.walked.nodes[span.number], journal)
+        work = work_of(view, span, journal, BATCH, turn.walked.watched)
         visit = _Visit(self, turn, journal)
         for chunks in work.reads:
             self.gate.check()
             visit.read(chunks)
+        for chunk, part in work.patches:
+            self.gate.check()
+            visit.patch(chunk, part)
         for chunk in work.empty:
             visit.compare(chunk, digest.of_zeroes(view.length(chunk)), None)
         visit.send_zeroes()
-        turn.walked.nodes[span.number] = digest.subtree(b"".join(visit.digests))
+        turn.walked.nodes[span.number] = visit.node()
         self.tally.add(view.volume.volume, working=time.thread_time() - began)
 
 
@@ -128,14 +138,13 @@ class _Visit:
         self._pass, self._view, self._first = turn.walked, turn.walked.view, turn.span.first
         self._volume = self._view.volume.volume
         self._zeroes: list[int] = []  # chunks that become zero
-        self.digests = list(journal)  # what the replica will have
+        self._patched: list[int] = []  # chunks, from the span's beginning
+        self.digests = list(journal)  # what the replica will have, but for these
 
     def read(self, chunks: range) -> None:
         size = self._view.volume.chunk
         window = Extent(self._view.extent(chunks[0]).start, self._view.extent(chunks[-1]).end)
-        began = time.monotonic()
-        content, count = self._walker.reader.read(self._pass.device, window, self._view.used)
-        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
+        content = self._read(window, self._view.used)
         for place, chunk in enumerate(chunks):
             part = content[place * size : (place + 1) * size]
             self.compare(chunk, digest.of(part), part)
@@ -155,13 +164,40 @@ class _Visit:
         else:
             self._send(chunk, found, content)
 
-    def _send(self, chunk: int, found: bytes, content: memoryview) -> None:
+    def patch(self, chunk: int, part: int) -> None:
+        """Send these pages of a chunk, without a look at whether they differ."""
+        window = self._view.extent(chunk)
+        wanted = [
+            Extent(window.start + piece.start, window.start + piece.end)
+            for piece in pages.parts(part, len(window))
+        ]
+        used = [extent for piece in wanted for extent in intersect(self._view.used, piece)]
+        whole = self._read(window, used)
+        content = b"".join(whole[piece.start - window.start : piece.end - window.start] for piece in wanted)
+        self._patched.append(chunk - self._first)
+        self._walker.tally.add(self._volume, changed=len(content))
+        self._send(chunk, digest.of(content), content, part)
+
+    def node(self) -> bytes:
+        """What is known of the span now: of a patched chunk only the receiver knows the digest."""
+        if self._patched:
+            return nodes.patched(self.digests, self._patched)
+        return digest.subtree(b"".join(self.digests))
+
+    def _read(self, window: Extent, used: Sequence[Extent]) -> memoryview:
+        began = time.monotonic()
+        content, count = self._walker.reader.read(self._pass.device, window, used)
+        self._walker.tally.add(self._volume, read=count, reading=time.monotonic() - began)
+        return content
+
+    def _send(self, chunk: int, found: bytes, content: bytes | memoryview, part: int = 0) -> None:
+        """`part`: the pages that the content is; 0: all of the chunk."""
         encoding, payload = self._walker.packer.pack(content, self._walker.stream.link_speed)
         self._walker.tally.add(self._volume, content=len(content))
         weight = self._view.weigh(self._view.extent(chunk))
         # bytes: the content is lent, and the stream keeps what it sends until that is durable
         self._walker.stream.put(
-            Item(self._volume, chunk, 1, len(content), weight, found, encoding, bytes(payload))
+            Item(self._volume, chunk, 1, len(content), weight, found, encoding, bytes(payload), part)
         )
 
     def send_zeroes(self) -> None:

@@ -22,12 +22,12 @@ _MAKE_ROOM = "make room on the file system that holds the data folder, then star
 class FileDevice:
     """An open file or block device; `size` is what it had when it was opened."""
 
-    def __init__(self, path: Path, fd: int, *, writable: bool, direct: bool) -> None:
-        """Takes the descriptor over."""
+    def __init__(self, path: Path, fd: int, *, volume: bool, direct: bool) -> None:
+        """Takes the descriptor over. `volume`: of a replica, not of a source; errors say so."""
         self.path = path
         self.size = os.lseek(fd, 0, os.SEEK_END)
         self._fd = fd
-        self._writable = writable
+        self._volume = volume
         self._direct = direct
 
     def fileno(self) -> int:
@@ -102,7 +102,7 @@ class FileDevice:
 
     def _read_error(self, offset: int, length: int, reason: str | None) -> RehostError:
         what = f"cannot read {length} bytes at {offset} of {self.path}: {reason}"
-        return VolumeError(what, _CHECK_VOLUME) if self._writable else SourceReadError(what, _CHECK_SOURCE)
+        return VolumeError(what, _CHECK_VOLUME) if self._volume else SourceReadError(what, _CHECK_SOURCE)
 
     def _write_error(self, doing: str, offset: int, error: OSError) -> RehostError:
         what = f"cannot {doing} at {offset} of {self.path}: {error.strerror}"
@@ -118,15 +118,16 @@ def open_source(path: Path, *, direct: bool = True) -> FileDevice:
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_DIRECT if direct else 0)
     try:
-        return FileDevice(path, os.open(path, flags), writable=False, direct=direct)
+        return FileDevice(path, os.open(path, flags), volume=False, direct=direct)
     except OSError as error:
         raise SourceReadError(f"cannot open {path}: {error.strerror}", _CHECK_SOURCE) from error
 
 
-def open_volume(path: Path) -> FileDevice:
-    """A volume to write (and read back)."""
+def open_volume(path: Path, *, writable: bool = True) -> FileDevice:
+    """A volume to write (and read back), or only to read."""
+    flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC
     try:
-        return FileDevice(path, os.open(path, os.O_RDWR | os.O_CLOEXEC), writable=True, direct=False)
+        return FileDevice(path, os.open(path, flags), volume=True, direct=False)
     except OSError as error:
         raise VolumeError(f"cannot open {path}: {error.strerror}", _CHECK_VOLUME) from error
 

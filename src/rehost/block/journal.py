@@ -35,6 +35,10 @@ class Journal:
             entries = _laid_over(entries, self._below.read(first, count))
         return _without_forgotten(entries) if FORGOTTEN in entries else entries
 
+    def only_lowest(self, chunk: int) -> bool:
+        """No layer above the lowest has anything of a chunk."""
+        return self._below is None or (self._own(chunk, 1) == ABSENT and self._below.only_lowest(chunk))
+
     def has_any(self, first: int, count: int) -> bool:
         return self.read(first, count) != ABSENT * count
 

@@ -51,6 +51,21 @@ class ChunkWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchWrite:
+    """What changes in one chunk, and the digest of all of it afterwards."""
+
+    volume: int
+    first: int
+    digest: bytes
+    base: bytes  # the digest of what it is laid over
+    pieces: tuple[tuple[int, bytes | memoryview], ...]  # where in the chunk, and what
+
+    @property
+    def count(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
 class ZeroWrite:
     """Whole chunks that become zeroes."""
 
@@ -59,7 +74,7 @@ class ZeroWrite:
     count: int
 
 
-Write = ChunkWrite | ZeroWrite
+Write = ChunkWrite | PatchWrite | ZeroWrite
 
 
 def disjoint(writes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -95,10 +110,10 @@ class Volume:
         return present
 
     def record(self, write: Write) -> None:
-        if isinstance(write, ChunkWrite):
-            self.journal.put(write.first, write.digest)
-        else:
+        if isinstance(write, ZeroWrite):
             self.journal.put(write.first, self._zero_digests(write))
+        else:
+            self.journal.put(write.first, write.digest)
 
     def _zero_digests(self, write: ZeroWrite) -> bytes:
         last = write.first + write.count - 1

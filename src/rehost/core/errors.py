@@ -102,6 +102,12 @@ class DigestMismatchError(RehostError):
     code = "DataPlane.DigestMismatch"
 
 
+class PatchRefusedError(RehostError):
+    """Pages of a chunk came for a replica that does not have the rest of it as its journal says."""
+
+    code = "DataPlane.PatchRefused"
+
+
 class SourceReadError(RehostError):
     """A source disk returned an I/O error."""
 

@@ -61,15 +61,16 @@ def forecast(done: Sequence[RoundReport], buffered: int, before: FreezeBefore) -
     `buffered`: bytes that the streams take from a freeze without waiting for the network.
     """
     last = done[-1]
-    coming = before.lead * _rate(last.backlog, last.seconds)
+    rising = before.lead / last.seconds if last.seconds > 0 else 0.0
+    touched = max(last.touched, last.backlog) * (1 + rising)
     return Forecast(
         standing=max(before.standing, last.syncing),
         looking=last.looking,
         comparing=_seconds(last.untracked, read_rate(done)),
         asking=last.answer * last.trips,
-        reading=_seconds(last.backlog + coming, read_rate(done)),
-        working=_seconds(last.backlog + coming, work_rate(done)),
-        sending=_seconds(max(0, last.left + coming - buffered), send_rate(done)),
+        reading=_seconds(touched, read_rate(done)),
+        working=_seconds(touched, work_rate(done)),
+        sending=_seconds(max(0, last.left + last.backlog * rising - buffered), send_rate(done)),
     )
 
 

@@ -22,8 +22,9 @@ class RoundReport:
     seconds: float
     content: int = 0  # bytes of the changed chunks that are not zero
     reading: float = 0.0  # seconds spent in reads, of all streams together
-    backlog: int = 0  # bytes of chunks written meanwhile, on disks whose writes are tracked
+    backlog: int = 0  # bytes written meanwhile, on disks whose writes are tracked
     untracked: int = 0  # used bytes of the disks of which nobody knows what was written meanwhile
+    touched: int = 0  # bytes of the chunks in which the backlog lies: a page takes as long as its chunk
     syncing: float = 0.0  # seconds that file systems took to write out what came up since they had done so
     looking: float = 0.0  # seconds for the marks of write tracking and the maps of used blocks
     answer: float = 0.0  # seconds from a question to the receiver, when nothing is under way, to its answer

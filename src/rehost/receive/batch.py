@@ -1,9 +1,10 @@
 """What a connection has received and not yet made durable."""
 
+from dataclasses import replace
 from typing import Protocol
 
 from rehost.block.linux import aligned_buffer
-from rehost.block.volume import ChunkWrite, Write, ZeroWrite
+from rehost.block.volume import ChunkWrite, PatchWrite, Write, ZeroWrite
 from rehost.core.digest import SIZE
 from rehost.wire.messages import MAX_CHUNK
 
@@ -44,15 +45,25 @@ class Batch:
         self, seq: int, volume: int, chunk: int, digest: bytes, content: bytes | memoryview, now: float
     ) -> None:
         """Keep a copy of the content; the batch must not be full."""
-        if self._used + len(content) > len(self._buffer):
-            self._buffer, self._used = self._lender.take(), 0
-        kept = self._buffer[self._used : self._used + len(content)]
-        kept[:] = content
-        self._used += len(content)
-        self._add(seq, ChunkWrite(volume, chunk, digest, kept), len(content) + SIZE, now)
+        self._make_room(len(content))
+        self._add(seq, ChunkWrite(volume, chunk, digest, self._keep(content)), len(content) + SIZE, now)
+
+    def add_patch(self, seq: int, write: PatchWrite, now: float) -> None:
+        """Keep a copy of the pieces; the batch must not be full."""
+        size = sum(len(content) for _, content in write.pieces)
+        self._make_room(size)
+        kept = tuple((at, self._keep(content)) for at, content in write.pieces)
+        self._add(seq, replace(write, pieces=kept), SIZE + size, now)
 
     def add_zeroes(self, seq: int, write: ZeroWrite, now: float) -> None:
         self._add(seq, write, write.count * SIZE, now)
+
+    def touches(self, volume: int, first: int, count: int) -> bool:
+        """Whether any of the writes does."""
+        return any(
+            write.volume == volume and write.first < first + count and first < write.first + write.count
+            for write in self.writes
+        )
 
     def take(self) -> list[Write]:
         """The writes, which lend their content until `give_back`; the batch is empty then."""
@@ -66,6 +77,16 @@ class Batch:
             self._lender.give_back(self._buffer)
             self._buffer = self._own
         self._used = 0
+
+    def _make_room(self, size: int) -> None:
+        if self._used + size > len(self._buffer):
+            self._buffer, self._used = self._lender.take(), 0
+
+    def _keep(self, content: bytes | memoryview) -> memoryview:
+        kept = self._buffer[self._used : self._used + len(content)]
+        kept[:] = content
+        self._used += len(content)
+        return kept
 
     def _add(self, seq: int, write: Write, weight: int, now: float) -> None:
         if not self.writes:

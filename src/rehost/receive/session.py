@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rehost.block.room import room_at
-from rehost.block.volume import ChunkWrite, ZeroWrite
+from rehost.block.volume import ChunkWrite, PatchWrite, Write, ZeroWrite
 from rehost.block.writer import ReplicaWriter
-from rehost.core import digest
+from rehost.core import digest, pages
 from rehost.core.errors import (
     DigestMismatchError,
     InvalidValueError,
+    PatchRefusedError,
     TicketError,
     VolumeFullError,
     WireError,
@@ -68,8 +69,11 @@ class Session:
                 self._add_chunk(message, now)
             case m.Zero():
                 self._add_zeroes(message, now)
+            case m.Patch():
+                self._add_patch(message, now)
             case m.DigestsRequest():
-                return [*self.commit(), self._digests(message)]
+                touched = self._batch.touches(message.volume, message.first, message.count)
+                return [*(self.commit() if touched else ()), self._digests(message)]
             case m.Complete():
                 return [self._complete()]
         return self.commit() if self._batch.full else []
@@ -80,11 +84,11 @@ class Session:
             return []
         writes = self._batch.take()
         try:
-            self._check_room(sum(len(write.content) for write in writes if isinstance(write, ChunkWrite)))
+            self._check_room(sum(map(_room_for, writes)))
             self._open.replica.commit(self._open.ticket.generation, writes)
         finally:
             self._batch.give_back()
-        self.chunks += sum(isinstance(write, ChunkWrite) for write in writes)
+        self.chunks += sum(not isinstance(write, ZeroWrite) for write in writes)
         self.zeroes += sum(write.count for write in writes if isinstance(write, ZeroWrite))
         return [m.Ack(self._batch.last_seq)]
 
@@ -125,13 +129,29 @@ class Session:
         length = self._open.replica.volume(data.volume).shape.length(data.chunk)
         if data.length != length:
             raise InvalidValueError(f"{data.length} bytes for a chunk of {length}", UPGRADE)
+        self._batch.add_chunk(data.seq, data.volume, data.chunk, data.digest, self._content(data), now)
+
+    def _add_patch(self, patch: m.Patch, now: float) -> None:
+        """What is refused is forgotten, so that the agent finds it absent and sends all of it."""
+        replica, content = self._open.replica, self._content(patch)
+        length = replica.volume(patch.volume).shape.length(patch.chunk)
+        if patch.pages > pages.every(length) or pages.size(patch.pages, length) != patch.length:
+            raise InvalidValueError(f"{patch.length} bytes of pages of a chunk of {length}", UPGRADE)
+        try:
+            write = replica.patched(patch.volume, patch.chunk, patch.pages, content)
+        except PatchRefusedError:
+            replica.forget(self._open.ticket.generation, patch.volume, patch.chunk)
+            raise
+        self._batch.add_patch(patch.seq, write, now)
+
+    def _content(self, data: m.Data | m.Patch) -> bytes | memoryview:
         content = self._unpacker.unpack(data.encoding, data.payload, data.length)
         if self._open.ticket.checksum and digest.of(content) != data.digest:
             raise DigestMismatchError(
                 f"chunk {data.chunk} of volume {data.volume} does not have the digest it was sent with",
                 "it was damaged on the way or in memory: test the memory of both hosts, start the job again",
             )
-        self._batch.add_chunk(data.seq, data.volume, data.chunk, data.digest, content, now)
+        return content
 
     def _add_zeroes(self, zero: m.Zero, now: float) -> None:
         self._open.replica.volume(zero.volume).shape.check_chunks(zero.first, zero.count)
@@ -146,3 +166,14 @@ class Session:
         completed = m.Completed(self._open.replica.roots())
         self.done = True
         return completed
+
+
+def _room_for(write: Write) -> int:
+    """Bytes that it writes."""
+    match write:
+        case ChunkWrite():
+            return len(write.content)
+        case PatchWrite():
+            return sum(len(content) for _, content in write.pieces)
+        case ZeroWrite():
+            return 0

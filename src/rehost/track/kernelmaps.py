@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehost.core.extent import Extents, chunk_count
+from rehost.core.extent import Extents, chunk_count, chunk_size_for
 from rehost.core.extents import MOST, Gathering
 from rehost.track.bpf import system
 from rehost.track.bpf.memory import Asked, memory_of
 from rehost.track.bpf.programs import BLOCK, CELLS, COUNTS, GROUP, Maps
 
 NAMES = ("epoch", "cells", "groups", "counts")
+
+_MOST_CELLS = 4 << 20  # 16 MiB of the kernel's memory; more only where cells are whole chunks already
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class Count:
 class KernelMaps:
     """`descriptors` in the order of NAMES; they are closed with this."""
 
-    def __init__(self, descriptors: tuple[int, int, int, int], size: int, chunk: int, rows: int) -> None:
+    def __init__(self, descriptors: tuple[int, int, int, int], size: int, cell: int, rows: int) -> None:
         self.descriptors = descriptors
-        self._size, self._chunk, self._rows = size, chunk, rows
-        self._groups_count = groups_of(size, chunk)
+        self._size, self.cell, self._rows = size, cell, rows
+        self._groups_count = groups_of(size, cell)
         self._epoch = memory_of(descriptors[0], 8, 1, writable=True)
         # Mapped, all of them would count as memory of this process: 64 MiB for 16 TiB.
         self._cells = Asked(descriptors[1], 4 * CELLS, self._groups_count)
@@ -53,12 +55,12 @@ class KernelMaps:
         return self.epoch
 
     def since(self, epoch: int) -> Extents:
-        """What was marked in this epoch or later: whole chunks, cut at the disk's end; if it is in very many
+        """What was marked in this epoch or later: whole cells, cut at the disk's end; if it is in very many
         places, with what lies between them."""
         marked = Gathering(MOST, 0)
         for first, end in self._runs(epoch):
-            if first * self._chunk < self._size:
-                marked.add(first * self._chunk, min(end * self._chunk, self._size))
+            if first * self.cell < self._size:
+                marked.add(first * self.cell, min(end * self.cell, self._size))
         return marked.extents()
 
     def count(self, row: int) -> Count:
@@ -74,7 +76,7 @@ class KernelMaps:
             os.close(descriptor)
 
     def _runs(self, epoch: int) -> Iterator[tuple[int, int]]:
-        """Marked chunks, first and end, ascending by the first."""
+        """Marked cells, first and end, ascending by the first."""
         words, per = self._groups.all(), GROUP // 4
         for group in range(self._groups_count):
             any_, all_ = words[group * per], words[group * per + 1]
@@ -88,21 +90,21 @@ class KernelMaps:
 
 
 def _marked(words: memoryview, epoch: int, base: int, size: int) -> list[tuple[int, int]]:
-    """The chunks, first and end, of words that stand for `size` chunks each."""
+    """The cells, first and end, of words that stand for `size` cells each."""
     places = [base + place * size for place, mark in enumerate(words) if mark >= epoch]
     return [(place, place + size) for place in places]
 
 
-def create(size: int, chunk: int, rows: int) -> KernelMaps:
-    """Maps for a disk; OSError if the kernel refuses."""
-    groups = groups_of(size, chunk)
+def create(size: int, cell: int, rows: int) -> KernelMaps:
+    """Maps for a disk whose cells tell of `cell` bytes each; OSError if the kernel refuses."""
+    groups = groups_of(size, cell)
     shapes = (("epoch", 8, 1), ("cells", 4 * CELLS, groups), ("groups", GROUP, groups))
     made: list[int] = []
     try:
         made.extend(_array(f"rehost_{name}", value, entries) for name, value, entries in shapes)
         made.append(system.create_map(system.PER_CPU_ARRAY, COUNTS, rows, 0, "rehost_counts"))
         epoch, cells, groups_map, counts = made
-        maps = KernelMaps((epoch, cells, groups_map, counts), size, chunk, rows)
+        maps = KernelMaps((epoch, cells, groups_map, counts), size, cell, rows)
     except BaseException:
         for descriptor in made:
             os.close(descriptor)
@@ -111,8 +113,17 @@ def create(size: int, chunk: int, rows: int) -> KernelMaps:
     return maps
 
 
-def groups_of(size: int, chunk: int) -> int:
-    return chunk_count(chunk_count(size, chunk), CELLS)
+def cell_size_for(size: int, finest: int) -> int:
+    """Bytes of a disk of `size` bytes that one cell tells of: as few as _MOST_CELLS allow, and not fewer than
+    `finest`. Never more than a chunk: 16 KiB up to 64 GiB, 256 KiB at 1 TiB, 1 MiB from 4 TiB on."""
+    cell = finest
+    while cell < chunk_size_for(size) and cell * _MOST_CELLS < size:
+        cell *= 2
+    return cell
+
+
+def groups_of(size: int, cell: int) -> int:
+    return chunk_count(chunk_count(size, cell), CELLS)
 
 
 def possible_cpus(text: str | None = None) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rehost.core.errors import TrackingError
-from rehost.core.extent import chunk_size_for
 from rehost.track import tracker
 from rehost.track.bpf import attach, system
 from rehost.track.bpf.attach import Rung
@@ -85,9 +84,9 @@ def _start(disk: DiskIdentity, shelf: Shelf, rungs: Sequence[Rung]) -> Tracker:
 
 def _refusal(rung: Rung) -> str:
     try:
-        maps = create(_PROBED, chunk_size_for(_PROBED), rung.rows)
+        maps = create(_PROBED, rung.finest, rung.rows)
         try:
-            rung.load(Target(0, 0, chunk_size_for(_PROBED).bit_length() - 1, maps.maps), 0)
+            rung.load(Target(0, 0, rung.finest.bit_length() - 1, maps.maps), 0)
         finally:
             maps.close()
     except (OSError, LookupError) as error:

@@ -28,7 +28,7 @@ class Token:
     """What has to be the same for nothing to have been missed in between."""
 
     disk: DiskIdentity
-    chunk: int
+    cell: int  # bytes that a cell tells of
     rung: str
     maps: tuple[int, ...]  # the kernel's numbers of them
     links: tuple[int, ...]

@@ -28,6 +28,9 @@ class Suspects(Protocol):
         Before the first `begin`.
         """
 
+    def prepare(self, device: int) -> None:
+        """Be ready for the first question about a disk; it takes a moment."""
+
     def begin(self, device: int) -> Suspicion:
         """What was written since the `begin` of the last completed pass; a new pass begins with it.
 
@@ -69,6 +72,9 @@ class IdleDisks:
 
     def resume(self, device: int, bookmark: Bookmark) -> str:
         return "writes are not tracked"
+
+    def prepare(self, device: int) -> None:
+        """There is nothing to do."""
 
     def begin(self, device: int) -> Suspicion:
         now, before = counters_of(device), self._completed.get(device)

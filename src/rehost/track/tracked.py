@@ -37,6 +37,9 @@ class Tracked:
             self._completed[device] = bookmark.epoch
         return why
 
+    def prepare(self, device: int) -> None:
+        self._tracker(device)
+
     def begin(self, device: int) -> Suspicion:
         """The rung below goes along with every pass, so that it can take over at any of them."""
         tracker = self._tracker(device)  # before the rung below looks: this reads the disk

@@ -1,7 +1,7 @@
 """Tracks the writes to one disk, inside the kernel. Why no write is missed: docs/decisions/0011.
 
-A cell per chunk holds the epoch of the last write to it and is never cleared: what was written since epoch N
-began are the cells that are N or more.
+A cell holds the epoch of the last write to its part of the disk and is never cleared: what was written since
+epoch N began are the cells that are N or more.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rehost.block.linux import aligned_buffer
 from rehost.core.errors import TrackingError
-from rehost.core.extent import Extents, chunk_size_for
+from rehost.core.extent import Extents
 from rehost.track.audit import Bounds, Look, Verdict, bounds, judge
 from rehost.track.bookmark import Bookmark
 from rehost.track.bpf import system
@@ -20,7 +20,7 @@ from rehost.track.bpf.attach import Attached, Rung
 from rehost.track.bpf.programs import Target
 from rehost.track.counters import counters_of
 from rehost.track.disk import DiskIdentity, identity_of
-from rehost.track.kernelmaps import NAMES, KernelMaps, create
+from rehost.track.kernelmaps import NAMES, KernelMaps, cell_size_for, create
 from rehost.track.pins import Shelf, Token
 
 _LOOKS = 200  # at statistics, until there is a quiet moment
@@ -52,7 +52,7 @@ class Tracker:
         return epoch
 
     def since(self, epoch: int) -> Extents:
-        """What was written in this epoch or later, in whole chunks."""
+        """What was written in this epoch or later, in whole cells."""
         return self.maps.since(epoch)
 
     def doubt(self) -> str:
@@ -175,7 +175,7 @@ class Tracker:
     def token(self) -> Token:
         return Token(
             self.disk,
-            chunk_size_for(self.disk.size),
+            self.maps.cell,
             self.rung,
             tuple(map(system.id_of, self.maps.descriptors)),
             tuple(system.id_of(one.link) for one in self.attached),
@@ -189,10 +189,10 @@ def start(disk: DiskIdentity, shelf: Shelf, rung: Rung) -> Tracker:
     """A new tracker of a disk; whatever was kept of an old one ends. OSError, LookupError, TrackingError."""
     shelf.clear()
     system.lift_memory_limit()
-    chunk = chunk_size_for(disk.size)
-    maps = create(disk.size, chunk, rung.rows)
+    cell = cell_size_for(disk.size, rung.finest)
+    maps = create(disk.size, cell, rung.rows)
     tracker = Tracker(disk, maps, [], shelf, rung.name)
-    target = Target(os.major(disk.number), os.minor(disk.number), chunk.bit_length() - 1, maps.maps)
+    target = Target(os.major(disk.number), os.minor(disk.number), cell.bit_length() - 1, maps.maps)
     try:
         tracker.attached = [rung.attach(target, row) for row in range(rung.rows)]
         system.wait_for_programs()
@@ -208,13 +208,13 @@ def start(disk: DiskIdentity, shelf: Shelf, rung: Rung) -> Tracker:
 def resume(disk: DiskIdentity, shelf: Shelf, rungs: Sequence[Rung]) -> Tracker | None:
     """The tracker that was kept of this very disk, if nothing was missed in between; else None."""
     token = shelf.token()
-    rows = {rung.name: rung.rows for rung in rungs}
-    if token is None or token.disk != disk or token.rung not in rows:
+    rung = next((rung for rung in rungs if token and rung.name == token.rung), None)
+    if token is None or token.disk != disk or rung is None:
         return None
-    if token.chunk != chunk_size_for(disk.size):
+    if token.cell != cell_size_for(disk.size, rung.finest):
         return None
     try:
-        tracker = _take(token, shelf, rows[token.rung])
+        tracker = _take(token, shelf, rung.rows)
     except OSError:
         return None
     if tracker.token() == token:
@@ -227,7 +227,7 @@ def resume(disk: DiskIdentity, shelf: Shelf, rungs: Sequence[Rung]) -> Tracker |
 
 def _take(token: Token, shelf: Shelf, rows: int) -> Tracker:
     epoch, cells, groups, counts = map(shelf.get, NAMES)
-    maps = KernelMaps((epoch, cells, groups, counts), token.disk.size, token.chunk, rows)
+    maps = KernelMaps((epoch, cells, groups, counts), token.disk.size, token.cell, rows)
     attached = [
         Attached(shelf.get(f"{_PROGRAMS}{row}"), shelf.get(f"{_LINKS}{row}"), True) for row in range(rows)
     ]

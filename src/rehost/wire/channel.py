@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from rehost.core.errors import ConnectionLostError, RehostError, code_of, reported
 from rehost.wire.connection import Connection
 from rehost.wire.linkspeed import LinkSpeed
-from rehost.wire.messages import Data, Failure, Message, Role
+from rehost.wire.messages import Data, Failure, Message, Patch, Role
 
 STALL = 120.0  # seconds without any progress of a write after which the peer counts as lost
 _LOOK = 0.5  # seconds after which a pace is asked again
@@ -80,7 +80,7 @@ class Channel:
     def receive(self, timeout: float) -> list[Message]:
         """What the peer said, in order; empty if it said nothing for `timeout` seconds.
 
-        The payload of a Data is lent until the next call.
+        The payload of a Data or Patch is lent until the next call.
         """
         kept, self._kept = self._kept, []
         deadline = time.monotonic() + timeout
@@ -138,7 +138,7 @@ class Channel:
 
     def _keep(self) -> None:
         for message in self._read() or ():
-            if isinstance(message, Data):
+            if isinstance(message, Data | Patch):
                 raise AssertionError("a payload is lent and cannot be kept")
             self._kept.append(message)
 

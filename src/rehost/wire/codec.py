@@ -11,6 +11,7 @@ from typing import Any
 
 from rehost.core import digest
 from rehost.core.errors import FrameTooLongError, WireError
+from rehost.core.pages import PAGE
 from rehost.wire import messages as m
 
 HEADER = Struct(">IB")
@@ -25,6 +26,7 @@ _ACK = Struct(">Q")
 _RANGE = Struct(">HII")
 _DIGESTS = Struct(">HI")
 _TEXT = Struct(">H")
+_PATCH = Struct(">QHI32s32sIB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def encode(message: m.Message) -> bytes:
 
 
 def decode(layout: Layout, body: memoryview) -> m.Message:
-    """The message in a frame's body; a Data's payload is a view into it."""
+    """The message in a frame's body; the payload of a Data or Patch is a view into it."""
     try:
         return layout.unpack(body)
     except ValueError as error:
@@ -132,7 +134,29 @@ def _unpack_data(body: memoryview) -> m.Data:
     return data
 
 
-def _check_data(data: m.Data) -> None:
+def _pack_patch(patch: m.Patch) -> tuple[bytes | memoryview, ...]:
+    _check_patch(patch)
+    pages = patch.pages.to_bytes(m.MAX_PAGES // 8, "big")
+    fields = (patch.seq, patch.volume, patch.chunk, pages, patch.digest, patch.length, patch.encoding)
+    return _PATCH.pack(*fields), patch.payload
+
+
+def _unpack_patch(body: memoryview) -> m.Patch:
+    (seq, volume, chunk, pages, content, length, encoding), payload = _head(_PATCH, body)
+    number = int.from_bytes(pages, "big")
+    patch = m.Patch(seq, volume, chunk, number, content, length, m.Encoding(encoding), payload)
+    _check_patch(patch)
+    return patch
+
+
+def _check_patch(patch: m.Patch) -> None:
+    _require(0 < patch.pages < 1 << m.MAX_PAGES, "pages that no chunk has")
+    most = patch.pages.bit_count() * PAGE
+    _require(most - PAGE < patch.length <= most, f"{patch.length} bytes of {most // PAGE} pages")
+    _check_data(patch)
+
+
+def _check_data(data: m.Data | m.Patch) -> None:
     _require(0 < data.length <= m.MAX_CHUNK, f"a chunk of {data.length} bytes")
     _require(len(data.digest) == digest.SIZE, f"a digest of {len(data.digest)} bytes")
     _require(data.digest != digest.ABSENT, "a digest of zeroes, which means absent")
@@ -226,6 +250,7 @@ LAYOUTS = (
     Layout(8, m.Complete, 1, lambda _: (), _unpack_complete),
     Layout(9, m.Completed, 1 + m.MAX_VOLUMES * digest.SIZE, lambda c: c.roots, _unpack_completed),
     Layout(10, m.Failure, 1 + 3 * (2 + m.MAX_TEXT), _pack_failure, _unpack_failure),
+    Layout(11, m.Patch, 1 + _PATCH.size + m.MAX_CHUNK, _pack_patch, _unpack_patch),
 )
 BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 BY_MESSAGE = {layout.message: layout for layout in LAYOUTS}

@@ -5,6 +5,7 @@ Bytes in, messages out (`receive_data`, or `space` and `received` without copies
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum, auto
 
 from rehost.core.errors import WireError
@@ -31,6 +32,7 @@ TRANSITIONS: dict[tuple[State, Role, type[m.Message]], State] = {
     (State.GREETED, Role.RECEIVER, m.Welcome): State.OPEN,
     (State.OPEN, Role.AGENT, m.Data): State.OPEN,
     (State.OPEN, Role.AGENT, m.Zero): State.OPEN,
+    (State.OPEN, Role.AGENT, m.Patch): State.OPEN,
     (State.OPEN, Role.RECEIVER, m.Ack): State.OPEN,
     (State.OPEN, Role.AGENT, m.DigestsRequest): State.OPEN,
     (State.OPEN, Role.RECEIVER, m.Digests): State.OPEN,
@@ -55,17 +57,17 @@ class Connection:
 
     @property
     def unacked(self) -> int:
-        """Bytes of Data and Zero frames that no Ack covers yet."""
+        """Bytes of Data, Zero and Patch frames that no Ack covers yet."""
         return self._ledger.unacked
 
     @property
     def window_left(self) -> int:
-        """Bytes of Data and Zero frames that may be sent now (agent) or come in (receiver)."""
+        """Bytes of Data, Zero and Patch frames that may be sent now (agent) or come in (receiver)."""
         return self._ledger.window - self._ledger.unacked
 
     @property
     def next_seq(self) -> int:
-        """The number that the next Data or Zero has to carry."""
+        """The number that the next Data, Zero or Patch has to carry."""
         return self._ledger.last_seq + 1
 
     @property
@@ -95,7 +97,7 @@ class Connection:
         return self._frames.space()
 
     def received(self, count: int) -> list[m.Message]:
-        """What is said once `count` bytes were put into `space`; a Data's payload is lent."""
+        """What is said once `count` bytes were put into `space`; the payload of a Data or Patch is lent."""
         self._frames.filled(count)
         return list(self._said())
 
@@ -121,17 +123,9 @@ class Connection:
 
 
 def _owned(message: m.Message) -> m.Message:
-    if not isinstance(message, m.Data):
+    if not isinstance(message, m.Data | m.Patch):
         return message
-    return m.Data(
-        message.seq,
-        message.volume,
-        message.chunk,
-        message.digest,
-        message.length,
-        message.encoding,
-        bytes(message.payload),
-    )
+    return replace(message, payload=bytes(message.payload))
 
 
 def diagram() -> str:

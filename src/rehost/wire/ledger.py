@@ -23,7 +23,7 @@ class Ledger:
         match message:
             case m.Welcome():
                 self.window = message.window
-            case m.Data() | m.Zero():
+            case m.Data() | m.Zero() | m.Patch():
                 self._write(message.seq, size)
             case m.Ack():
                 self._ack(message.seq)

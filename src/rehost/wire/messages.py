@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
+from rehost.core.pages import PAGE
+
 VERSION = 1
 MAX_FRAME = (1 << 20) + (4 << 10)  # bytes of type and body
 MAX_CHUNK = 1 << 20  # bytes of a chunk's content
 MAX_TICKET = 8 << 10  # bytes
+MAX_PAGES = MAX_CHUNK // PAGE
 MAX_COUNT = 32768  # chunks that one Zero, DigestsRequest or Digests names
 MAX_VOLUMES = 256
 MAX_STREAMS = 64  # of one run
@@ -67,7 +70,7 @@ class Welcome:
 class Data:
     """One whole chunk. A payload that came by `Connection.received` is lent until the next call for space."""
 
-    seq: int  # from 1, one more than that of the Data or Zero before
+    seq: int  # from 1, one more than that of the Data, Zero or Patch before
     volume: int
     chunk: int
     digest: bytes  # of the content, not of the payload
@@ -88,7 +91,7 @@ class Zero:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Everything up to this Data or Zero is durable, content and journal."""
+    """Everything up to this Data, Zero or Patch is durable, content and journal."""
 
     seq: int
 
@@ -130,6 +133,20 @@ class Failure:
     advice: str
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Pages of a chunk that is durable, to be laid over it. Its payload is lent as that of a Data."""
+
+    seq: int
+    volume: int
+    chunk: int
+    pages: int  # a set, see `core.pages`; not empty
+    digest: bytes  # of the content: the pages, joined
+    length: int  # of the content
+    encoding: Encoding
+    payload: bytes | memoryview
+
+
 Message: TypeAlias = (
-    Hello | Welcome | Data | Zero | Ack | DigestsRequest | Digests | Complete | Completed | Failure
+    Hello | Welcome | Data | Zero | Ack | DigestsRequest | Digests | Complete | Completed | Failure | Patch
 )

@@ -21,6 +21,8 @@ from rehost.core.errors import (
 from rehost.core.extent import Extent, Extents, merge
 
 PROGRAM = "qemu-img"
+# For what is written in blocks of 4 KiB: clusters of 128 KiB have 32 parts, which are stored one by one.
+FINE = "cluster_size=128k,extended_l2=on"
 
 _HEADER = struct.Struct(">4s4xQI")  # magic, version, place and length of the backing file's name
 _MOVE_AWAY = "move its folder away if the image is not needed"
@@ -29,10 +31,13 @@ _CORRUPT, _LEAKS = 2, 3  # exit codes of check; clusters that nobody uses only c
 _PERCENT = re.compile(rb"\(\s*([0-9.]+)/100%\)")
 
 
-def create_overlay(folder: Path, name: str, backing: str, backing_format: str, size: int) -> Path:
-    """A new qcow2 file in `folder` over `backing`, a path relative to the folder; `size` in bytes."""
-    path = folder / name
-    _run("create", "-q", "-f", "qcow2", "-F", backing_format, "-b", backing, str(path), str(size))
+def create_overlay(
+    folder: Path, name: str, backing: str, backing_format: str, size: int, *, options: str = ""
+) -> Path:
+    """A new qcow2 file in `folder` over `backing`, a path relative to the folder; `size` in bytes, `options`
+    as of qemu-img create -o."""
+    path, more = folder / name, ("-o", options) if options else ()
+    _run("create", "-q", "-f", "qcow2", *more, "-F", backing_format, "-b", backing, str(path), str(size))
     return path
 
 

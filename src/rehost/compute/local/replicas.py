@@ -135,7 +135,7 @@ def _open_top(path: Path, generation: int, run: str, built_on: bool) -> tuple[by
 def _make_volume(folder: Path, below: Layer, shape: VolumeShape) -> None:
     name = Layer(folder, lowest=False).data(shape.volume).name
     backing = Path("..", below.path.name, below.data(shape.volume).name)
-    qemuimg.create_overlay(folder, name, str(backing), below.form, shape.size)
+    qemuimg.create_overlay(folder, name, str(backing), below.form, shape.size, options=qemuimg.FINE)
 
 
 def _sound_once_let_go(path: Path) -> bool:

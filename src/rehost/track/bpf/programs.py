@@ -1,6 +1,6 @@
 """The tracker's programs: what runs in the kernel at each request of a disk. Pure: values to instructions.
 
-Registers: 6 the first chunk (before: the sector), 7 the last chunk (before: the request's length in bytes),
+Registers: 6 the first cell (before: the sector), 7 the last cell (before: the request's length in bytes),
 8 the epoch (before: what kind of request it is), 9 the bytes that were completed.
 """
 
@@ -11,14 +11,11 @@ from rehost.track.bpf.btf import Btf
 from rehost.track.bpf.formats import Format
 
 CELLS = 1024  # cells in an element of the map of cells: one page, so that pages can be mapped and skipped
-BLOCK = 32  # chunks; a group of CELLS chunks has as many blocks
+BLOCK = 32  # cells; a group of CELLS cells has as many blocks
 GROUP = 8 + 4 * (CELLS // BLOCK)  # bytes; epochs of the last mark in the group, on all of it, on each block
 COUNTS = 32  # bytes: requests of any kind, sectors written, passthrough requests that send data, a scratch
-SPAN = 64  # chunks that are marked one by one; longer requests mark blocks and groups between their ends
-_GROUPS = (
-    66  # a request has less than 2^32 bytes: no more groups of 64 MiB (and no smaller chunk than 64 KiB)
-)
-SMALLEST_CHUNK = 64 << 10
+SPAN = 64  # cells that are marked one by one; longer requests mark blocks and groups between their ends
+_LONGEST = 1 << 32  # bytes: a request has less
 _LOOKUP = 1
 _SCRATCH = 24  # in the row of counts
 _KEY, _ROW = -4, -16  # on the stack
@@ -42,8 +39,13 @@ class Target:
 
     major: int
     minor: int
-    shift: int  # a chunk is 2**shift bytes
+    shift: int  # a cell tells of 2**shift bytes
     maps: Maps
+
+    @property
+    def groups(self) -> int:
+        """The most that lie whole within one request."""
+        return _LONGEST >> self.shift + CELLS.bit_length() - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +185,14 @@ def _add(code: Assembler, offset: int, value: int) -> None:
 
 
 def _mark(code: Assembler, target: Target) -> None:
-    """Count what was written and mark its chunks with the present epoch, then end."""
+    """Count what was written and mark its cells with the present epoch, then end."""
     code.alu_register(Alu.MOV, 3, 9)
     code.alu(Alu.RSH, 3, 9)
     code.load(8, 1, 10, _ROW)
     code.load(8, 2, 1, 8)
     code.alu_register(Alu.ADD, 2, 3)
     code.store(8, 1, 8, 2)
-    _chunks(code, target.shift)
+    _cells(code, target.shift)
     code.store_value(4, 10, _KEY, 0)
     _look_up(code, target.maps.epoch)
     code.load(4, 8, 0, 0)
@@ -202,11 +204,11 @@ def _mark(code: Assembler, target: Target) -> None:
     code.jump(Jump.GE, 1, SPAN, "long")
     _up_to_the_end(code, target.maps, SPAN)
     code.label("long")
-    _mark_long(code, target.maps)
+    _mark_long(code, target)
 
 
-def _chunks(code: Assembler, shift: int) -> None:
-    """From sector and bytes to the first and the last chunk."""
+def _cells(code: Assembler, shift: int) -> None:
+    """From sector and bytes to the first and the last cell."""
     code.jump_register(Jump.GE, 7, 9, "length")
     code.alu_register(Alu.MOV, 7, 9)
     code.label("length")
@@ -218,15 +220,16 @@ def _chunks(code: Assembler, shift: int) -> None:
     code.alu(Alu.RSH, 6, shift)
 
 
-def _mark_long(code: Assembler, maps: Maps) -> None:
-    """Chunks up to a block, blocks up to a group, groups, blocks, chunks: exact, in a bound number of steps.
+def _mark_long(code: Assembler, target: Target) -> None:
+    """Cells up to a block, blocks up to a group, groups, blocks, cells: exact, in a bound number of steps.
 
     Everything is unrolled: verifiers before Linux 5.3 take no loops.
     """
+    maps = target.maps
     _forget(code)
     for _ in range(BLOCK):
         _leave_at_multiple(code, BLOCK, "blocks")
-        _mark_chunk(code, maps)
+        _mark_cell(code, maps)
     code.label("blocks")
     _forget(code)
     for _ in range(CELLS // BLOCK):
@@ -235,7 +238,7 @@ def _mark_long(code: Assembler, maps: Maps) -> None:
         _mark_block(code, maps)
     code.label("groups")
     _forget(code)
-    for _ in range(_GROUPS):
+    for _ in range(target.groups):
         _leave_before_end(code, CELLS, "last blocks")
         _mark_group(code, maps)
     code.label("last blocks")
@@ -249,7 +252,7 @@ def _mark_long(code: Assembler, maps: Maps) -> None:
 
 
 def _forget(code: Assembler) -> None:
-    """Make the verifier forget what it knows of the first and the last chunk, by a way through memory: there
+    """Make the verifier forget what it knows of the first and the last cell, by a way through memory: there
     are many ways to here, and without this it would follow what comes after for each of them.
 
     Register 9 is the end afterwards.
@@ -269,7 +272,7 @@ def _leave_at_multiple(code: Assembler, size: int, label: str) -> None:
 
 
 def _leave_before_end(code: Assembler, size: int, label: str) -> None:
-    """If the next `size` chunks are not all of the request's."""
+    """If the next `size` cells are not all of the request's."""
     code.alu_register(Alu.MOV, 1, 6)
     code.alu(Alu.ADD, 1, size)
     code.jump_register(Jump.GT, 1, 9, label)
@@ -278,11 +281,11 @@ def _leave_before_end(code: Assembler, size: int, label: str) -> None:
 def _up_to_the_end(code: Assembler, maps: Maps, most: int) -> None:
     for _ in range(most):
         code.jump_register(Jump.GT, 6, 7, "end")
-        _mark_chunk(code, maps)
+        _mark_cell(code, maps)
     code.go("end")
 
 
-def _mark_chunk(code: Assembler, maps: Maps) -> None:
+def _mark_cell(code: Assembler, maps: Maps) -> None:
     _element(code, maps.cells, 6, CELLS)
     _step_into(code, 1, CELLS)
     code.store(4, 0, 0, 8)
@@ -304,16 +307,16 @@ def _mark_group(code: Assembler, maps: Maps) -> None:
     code.alu(Alu.ADD, 6, CELLS)
 
 
-def _element(code: Assembler, map_: int, chunk: int, per: int) -> None:
-    """register 0 = the element that tells of the chunk in a register, one for `per` chunks"""
-    code.alu_register(Alu.MOV, 1, chunk)
+def _element(code: Assembler, map_: int, cell: int, per: int) -> None:
+    """register 0 = the element that tells of the cell in a register, one for `per` cells"""
+    code.alu_register(Alu.MOV, 1, cell)
     code.alu(Alu.RSH, 1, per.bit_length() - 1)
     code.store(4, 10, _KEY, 1)
     _look_up(code, map_)
 
 
 def _step_into(code: Assembler, size: int, count: int) -> None:
-    """Move register 0 on to the word of the chunk in register 6: one for `size` chunks, `count` of them."""
+    """Move register 0 on to the word of the cell in register 6: one for `size` cells, `count` of them."""
     code.alu_register(Alu.MOV, 1, 6)
     if size > 1:
         code.alu(Alu.RSH, 1, size.bit_length() - 1)
