@@ -181,3 +181,14 @@ def test_no_image_is_built_on_a_layer_that_somebody_still_writes(
 def roots_of(whole: bytes) -> list[bytes]:
     digests = [digest.of(whole[start : start + CHUNK]) for start in range(0, len(whole), CHUNK)]
     return [digest.root(digests, len(whole))]
+
+
+def test_a_removal_that_was_cut_off_is_finished_by_the_next_call(tmp_path: Path) -> None:
+    """A receiver that still had the replica open made a file in it, for example."""
+    driver = LocalDriver(tmp_path)
+    sealed(driver, "j-1", CONTENT)
+    driver.discard_replica("j-other")
+    replica = driver.replica_path("j-1")
+    replica.rename(replica.with_name(f".{replica.name}.gone"))
+    driver.discard_replica("j-1")
+    assert list(replica.parent.iterdir()) == []

@@ -170,10 +170,12 @@ class LocalDriver:
 
     def _collect(self, job: str) -> None:
         """What only a discarded replica's images need stays with them; looked up, not counted."""
-        if not self._replicas.discarded(job):
+        path = self._replicas.path(job)
+        if not path.exists():
+            self._replicas.remove(job)  # what a removal that was cut off has left
+        elif not self._replicas.discarded(job):
             return
-        if self._images.of_job(job):
-            path = self._replicas.path(job)
+        elif self._images.of_job(job):
             trimming.cut(path, self._images, job)
             trimming.settle(path, self._images, job)
         else:

@@ -34,9 +34,13 @@ def publish(building: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """The folder is gone, whether it was there or not; by one rename, so that nobody sees half of it."""
+    """The folder is gone, whether it was there or not; by one rename, so that nobody sees half of it.
+
+    OSError when somebody writes to it meanwhile; the next call finishes what that one left.
+    """
     gone = path.with_name(f".{path.name}{_GONE}")
-    shutil.rmtree(gone, ignore_errors=True)
+    if gone.exists():
+        shutil.rmtree(gone)
     if path.exists():
         path.rename(gone)
         sync_folder(path.parent)
