@@ -45,8 +45,9 @@ class Guest:
         """A shell's command whose input and output are the connection."""
         with (
             socket.create_connection(("127.0.0.1", self._port), timeout) as connection,
-            connection.makefile("rw", encoding="utf-8", buffering=1) as talk,
+            connection.makefile("rw", encoding="utf-8") as talk,
         ):
+            talk.reconfigure(line_buffering=True)  # makefile leaves it out: a line of one byte would stay here
             talk.write(command + "\n")
             yield talk
 
