@@ -18,7 +18,7 @@ pytestmark = pytest.mark.vm
 
 MIB = 1 << 20
 SIZE = 8 * MIB
-RATE = 2.0 * MIB  # bytes a second that the agent reads
+RATE = 1.0 * MIB  # bytes a second that the agent reads
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def interrupted(job: GuestJob, happens: Callable[[], None], **task: object) -> O
     """Of a run in which something happens when a part is durable."""
     with ThreadPoolExecutor(1) as beside:
         ending = beside.submit(lambda: job.outcome(rate=RATE, **task))
-        until(lambda: job.durable() >= 2 * MIB or ending.done(), "2 MiB are durable")
+        until(lambda: job.durable() >= MIB or ending.done(), "1 MiB is durable", 300)
         happens()
         return ending.result(120)
 
