@@ -18,7 +18,7 @@ from tests.loopdisks import run
 HOST = "10.0.2.2"  # this host's loopback address, as the guest sees it
 _MAC = "52:54:00:12:34:57"
 _END = "command-ended"
-_PAUSE = 0.5  # seconds between two actions of a torture: an emulated guest has other work, too
+_REST = 40.0  # of a torture: an emulated guest has other work, too, the more so on a loaded machine
 
 
 class Guest:
@@ -60,7 +60,7 @@ class Guest:
 
     @contextmanager
     def tortured(self, folder: str, seed: int) -> Iterator[None]:
-        command = f"python3 /opt/torture.py {folder} {seed} {_PAUSE} 2>&1; echo ended $?; exit"
+        command = f"python3 /opt/torture.py {folder} {seed} {_REST} 2>&1; echo ended $?; exit"
         with self.session(command) as talk:
             assert talk.readline() == "begun\n"
             yield
