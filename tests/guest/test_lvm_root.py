@@ -35,5 +35,6 @@ def test_copies_of_a_root_on_lvm_equal_the_frozen_disk(
 
 
 @pytest.mark.lab
+@pytest.mark.timeout(3600)
 def test_many_copies_of_a_root_on_lvm(guest: Guest, tmp_path: Path, disks: LoopDisks) -> None:
     many_times(guest, LAYOUT, tmp_path, disks, MANY)

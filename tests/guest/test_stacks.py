@@ -65,6 +65,7 @@ def test_copies_of_a_root_and_of_stacked_disks_equal_the_frozen_ones(
 
 
 @pytest.mark.lab
+@pytest.mark.timeout(3600)
 def test_many_copies_of_a_root_and_of_stacked_disks(guest: Guest, tmp_path: Path, disks: LoopDisks) -> None:
     many_times(guest, LAYOUT, tmp_path, disks, MANY)
 
