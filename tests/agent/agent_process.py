@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from rehost.agent import inventory
+from rehost.agent import disks, inventory
 from rehost.agent.hooks import Place
+from rehost.agent.host import Host
 from rehost.agent.run import Settings, carry_out
 from rehost.block.device import Device
 from rehost.block.file import open_source
@@ -30,6 +31,7 @@ class Task(msgspec.Struct):
     attempts: int = 3
     state: str = ""  # the folder of the checkpoint
     hooks: Place | None = None
+    watches: bool = False  # for disks that the server does not have yet
 
 
 class Outcome(msgspec.Struct):
@@ -55,6 +57,8 @@ def outcome_of(task: Task) -> Outcome:
     def open_device(path: Path) -> Device:
         return Throttle(open_source(path), task.rate) if task.rate else open_source(path)
 
+    wanted = [] if task.watches else [volume.disk_path for volume in task.assignment.volumes]
+
     def while_frozen() -> None:
         if task.waits_frozen:
             print("frozen", flush=True)
@@ -64,7 +68,7 @@ def outcome_of(task: Task) -> Outcome:
         return Outcome(
             carry_out(
                 task.assignment,
-                inventory.collect([volume.disk_path for volume in task.assignment.volumes]),
+                inventory.collect(wanted),
                 client_context(task.ca),
                 lambda _: None,
                 threading.Event(),
@@ -74,6 +78,7 @@ def outcome_of(task: Task) -> Outcome:
                     freeze_attempts=task.attempts,
                     state=Path(task.state) if task.state else None,
                     hooks=task.hooks,
+                    present=(lambda: disks.present(Host())) if task.watches else None,
                 ),
             )
         )

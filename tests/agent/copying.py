@@ -100,7 +100,7 @@ def snapshot(disk: LoopDisk, target: Path) -> None:
     )
 
 
-def differing_bytes(one: Path, other: Path, extents: list[Extent]) -> list[Extent]:
+def differing_bytes(one: Path, other: Path, extents: Sequence[Extent]) -> list[Extent]:
     """Where two files differ inside these extents."""
     differing = []
     with one.open("rb") as a, other.open("rb") as b:

@@ -11,36 +11,17 @@ from pathlib import Path
 import pytest
 
 from rehost.agent import hooks
-from rehost.agent.hooks import POST_THAW, PRE_FREEZE, Debt, Place, scripts_of, settle
+from rehost.agent.hooks import POST_THAW, PRE_FREEZE, Debt, scripts_of, settle
 from rehost.agent.run import Settings
 from rehost.core.agentapi import RunOptions
 from rehost.core.errors import FreezeError, HookError, RunStoppedError
 from tests.agent.copying import Lab, lab
+from tests.agent.scripts import Scripts
 from tests.agent.test_run_interrupted import agent, wait_for
 from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.processes import line_of
 
 MIB = 1 << 20
-
-
-class Scripts:
-    """A folder of hooks; each says in `log` that it ran, besides what it is to do."""
-
-    def __init__(self, folder: Path, timeout: float = 30.0) -> None:
-        self.place = Place(folder / "hooks.d", folder / "state" / hooks.DEBT, timeout, 60.0)
-        self.log = folder / "ran.txt"
-        self.log.touch()
-
-    def add(self, stage: str, name: str, text: str = "", mode: int = 0o755) -> None:
-        folder = self.place.folder / stage
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / name
-        path.write_text(f'#!/bin/sh\necho "{stage} {name}" >>{self.log}\n{text}\n')
-        path.chmod(mode)
-
-    @property
-    def ran(self) -> list[str]:
-        return self.log.read_text().splitlines()
 
 
 @pytest.fixture

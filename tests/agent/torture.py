@@ -2,9 +2,10 @@
 fsync, deletes, room reserved, holes punched, truncates, renames, trims. It is run as a file of its own, with
 a mount point, and needs nothing but Python.
 
-    python torture.py FOLDER SEED [SECONDS]
+    python torture.py FOLDER SEED [REST]
 
-The seconds lie between two actions. Writes a line when it has begun, and ends at the end of its input.
+Between two actions it rests REST times as long as the one before kept the processor busy, so that also a slow
+machine comes to its other work. Writes a line when it has begun, and ends at the end of its input.
 """
 
 import ctypes
@@ -15,12 +16,14 @@ import random
 import select
 import struct
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 _FILES = 80
 _MOST = 2 << 20  # bytes of a file
 _BLOCK = 4096
+_LEAST = 0.0005  # seconds between two actions
 _FITRIM = 0xC0185879
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
@@ -155,12 +158,14 @@ class Torture:
 
 
 def main() -> None:
-    torture = Torture(Path(sys.argv[1]), int(sys.argv[2]))
-    pause = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0005
+    torture, pause = Torture(Path(sys.argv[1]), int(sys.argv[2])), _LEAST
+    rest = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     torture.step()
     print("begun", flush=True)
     while not select.select([sys.stdin], [], [], pause)[0]:
+        began = time.process_time()
         torture.step()
+        pause = max(_LEAST, rest * (time.process_time() - began))
 
 
 if __name__ == "__main__":

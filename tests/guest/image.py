@@ -18,14 +18,16 @@ import zstandard
 import rehost
 from rehost.convert.cache import built_once
 from rehost.machine.programs import find
+from tests.guest import lvmroot
 
 MIB = 1 << 20
-ROOT_SIZE = 256 * MIB
+ROOT_SIZE = 192 * MIB
 START = MIB  # where the root's partition begins
 _INIT = Path(__file__).with_name("init")
 _PACKAGES = "linux-image-amd64,busybox-static,kmod,python3,lvm2,mdadm,e2fsprogs"
 _LEFT_OUT = (
     *("lib/modules", "boot", "lib/udev", "usr/share", "usr/lib/python3.11/pydoc_data"),
+    *("usr/bin/perl", "usr/bin/perl5.36.0", "usr/lib/x86_64-linux-gnu/libperl.so.5.36.0"),
     *(f"usr/lib/x86_64-linux-gnu/{name}" for name in ("gconv", "perl", "perl-base")),
 )
 _COMMANDS = ("dirname", "grep", "hostname", "ip", "mount", "nc", "ps", "sh", "umount")  # of busybox
@@ -37,18 +39,20 @@ _MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class GuestImage:
-    """`root` is a disk with an MBR and one partition with ext4; never booted itself."""
+    """`root` is a disk with an MBR and one partition, with ext4 or LVM in it; never booted itself."""
 
     kernel: Path
     initrd: Path
     root: Path
 
 
-def build(cache: Path) -> GuestImage:
+def build(cache: Path, lvm: bool = False) -> GuestImage:
     """About a minute once; needs root and the network for Debian packages."""
-    key = hashlib.sha256(Path(__file__).read_bytes() + _INIT.read_bytes()).hexdigest()[:16]
+    makers = (Path(__file__), Path(lvmroot.__file__), _INIT)
+    key = hashlib.sha256(b"".join(maker.read_bytes() for maker in makers)).hexdigest()[:16]
     folder = built_once(cache / f"guest-{key}", _build)
-    return GuestImage(folder / "vmlinuz", folder / "initrd", folder / "root.img")
+    kind = "-lvm" if lvm else ""
+    return GuestImage(folder / "vmlinuz", folder / f"initrd{kind}", folder / f"root{kind}.img")
 
 
 def write_code(target: Path, scratch: Path) -> None:
@@ -72,14 +76,19 @@ def _build(folder: Path) -> None:
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={_PACKAGES}", "bookworm", str(root)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     shutil.copy(next((root / "boot").glob("vmlinuz-*")), folder / "vmlinuz")
-    _initrd(root, folder / "tree", folder / "initrd")
+    tree = folder / "tree"
+    _fill_initrd(root, tree)
+    _pack(tree, root, folder / "initrd")
+    lvmroot.add_program(root, tree)
+    _pack(tree, root, folder / "initrd-lvm")
     _finish(root)
     _disk(root, folder / "root.img")
-    for left in (root, folder / "tree"):
+    _lvm_disk(root, folder / "root-lvm.img")
+    for left in (root, tree):
         shutil.rmtree(left)
 
 
-def _initrd(root: Path, tree: Path, target: Path) -> None:
+def _fill_initrd(root: Path, tree: Path) -> None:
     for name in ("bin", "modules"):
         (tree / name).mkdir(parents=True)
     shutil.copy(root / "bin/busybox", tree / "bin")
@@ -88,6 +97,9 @@ def _initrd(root: Path, tree: Path, target: Path) -> None:
     for driver in order:
         shutil.copy(driver, tree / "modules")
     (tree / "modules/order").write_text("".join(f"{driver.name}\n" for driver in order))
+
+
+def _pack(tree: Path, root: Path, target: Path) -> None:
     script = f"cd {tree} && find . | {root}/bin/busybox cpio -o -H newc | gzip -1 > {target}"
     subprocess.run(["sh", "-ec", script], check=True, capture_output=True)
 
@@ -109,8 +121,7 @@ def _drivers(root: Path) -> Iterator[Path]:
 def _finish(root: Path) -> None:
     for name in ("dev", "opt", "proc", "root", "run", "srv", "sys", "tmp"):
         (root / name).mkdir(exist_ok=True)
-    for name in _LEFT_OUT:
-        shutil.rmtree(root / name, ignore_errors=True)
+    subprocess.run(["rm", "-rf", *(root / name for name in _LEFT_OUT)], check=True)
     for name in _COMMANDS:
         (root / "bin" / name).symlink_to("busybox")
     shutil.copy(_INIT, root / "init")
@@ -127,10 +138,21 @@ def _finish(root: Path) -> None:
 
 
 def _disk(root: Path, target: Path) -> None:
+    _divide(target)
+    _make_file_system(root, target, ROOT_SIZE - START, START)
+
+
+def _lvm_disk(root: Path, target: Path) -> None:
+    _divide(target)
+    lvmroot.make_volumes(root, target)
+    size = (ROOT_SIZE - lvmroot.START) // lvmroot.EXTENT * lvmroot.EXTENT
+    _make_file_system(root, target, size, lvmroot.START)
+
+
+def _divide(target: Path) -> None:
     with target.open("wb") as file:
         file.truncate(ROOT_SIZE)
     subprocess.run([find("sfdisk"), "--quiet", target], check=True, input=b"label: dos\n2048,,83\n")
-    _make_file_system(root, target, ROOT_SIZE - START, START)
 
 
 def _make_file_system(content: Path, target: Path, size: int, start: int = 0) -> None:
