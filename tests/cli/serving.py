@@ -1,7 +1,7 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
-As a program: `python -m tests.cli.serving DATA CACHE POINT`. At the point it writes DATA/reached and stands
-still, so that a test can kill it exactly there.
+As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT`. At the point it writes DATA/reached and
+stands still, so that a test can kill it exactly there. While DATA/no-conversion is there, conversions fail.
 """
 
 import json
@@ -23,6 +23,7 @@ from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
 from rehost.compute.local.driver import LocalDriver
 from rehost.core import digest
 from rehost.core.agentapi import Assignment, Register, Result, RunReport
+from rehost.core.errors import ConversionError
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory
 from rehost.store.jobspec import DiskSpec, JobSpec
@@ -83,25 +84,28 @@ class StandingDriver(LocalDriver):
 
 
 class StandingConverter:
-    def __init__(self, stand: Callable[[str], None]) -> None:
+    def __init__(self, data: Path, stand: Callable[[str], None]) -> None:
+        self._data = data
         self._stand = stand
 
     def convert(self, image: Image, overlays: object, inventory: object, say: object) -> object:
         self._stand("convert")
+        if (self._data / "no-conversion").exists():
+            raise ConversionError("this conversion is to fail", "remove no-conversion")
         return {"changes": []}
 
 
-def _main(data: Path, cache: Path, point: str) -> None:
+def _main(data: Path, cache: Path, listen: str, point: str) -> None:
     def stand(here: str) -> None:
         if here == point:
             (data / "reached").write_text(here)
             threading.Event().wait()
 
-    config = ServeConfig(data, "127.0.0.1:0", "127.0.0.1:0", helper_cache=cache)
+    config = ServeConfig(data, listen, "127.0.0.1:0", helper_cache=cache)
     serve(
         config,
         lambda serving: print(serving.endpoint, flush=True),
-        lambda c: (StandingDriver(c.data, stand), StandingConverter(stand)),
+        lambda c: (StandingDriver(c.data, stand), StandingConverter(c.data, stand)),
     )
 
 
@@ -111,17 +115,20 @@ class ControlPlane:
     def __init__(self, data: Path, cache: Path) -> None:
         self.data = data
         self._cache = cache
+        self._listen = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, point: str = "") -> None:
+        """Where it was reached before, if it was started before."""
         (self.data / "reached").unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.serving", str(self.data), str(self._cache), point],
+            [sys.executable, "-m", "tests.cli.serving", self.data, self._cache, self._listen, point],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.endpoint = self.process.stdout.readline().strip()
         assert self.endpoint, f"it ended with {self.process.wait()}"
+        self._listen = self.endpoint.removeprefix("https://")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -232,4 +239,4 @@ class Agent:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

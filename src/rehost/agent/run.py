@@ -24,6 +24,7 @@ from rehost.agent.sources import Doors, OpenDevice, open_sources
 from rehost.agent.streams import Streams
 from rehost.agent.tally import Tally
 from rehost.agent.walk import Walker
+from rehost.block.crashpoint import reach
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.core.agentapi import Assignment, Phase, Progress, RunReport
@@ -123,6 +124,7 @@ class _Run:
         report = self._report(self._final(), step.reason)
         if not report.unreadable:  # else the next run has to try these sectors again
             self._save(self.copy.checkpoint(self.assignment.job, report.roots))
+            reach("agent.checkpoint_saved")
         return report
 
     def _limits(self, window: int) -> RoundLimits:
@@ -141,6 +143,7 @@ class _Run:
         if known is None or known.job != job:
             known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
             self._save(known)
+            reach("agent.checkpoint_begun")
         if why := known.objection(self.assignment):
             for source in sources:
                 source.basis = why

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file, sync_folder, write_file
 from rehost.block.fence import STOP, Fence
 from rehost.block.journal import Journal, open_journal
@@ -98,9 +99,12 @@ class Replica:
             for number, volume in self.volumes.items():
                 sync_file(self.layer.data(number))
                 volume.journal.flush()
+                reach("seal.data")
                 write_file(self.layer.nodes(number), nodes[number])
+                reach("seal.nodes")
             sealed = Sealed(run, self.generation, tuple(roots))
             self.layer.seal(sealed)
+            reach("seal.sealed")
             return sealed
 
     def close(self) -> None:
@@ -130,7 +134,9 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
     try:
         begin_lowest(path, shapes)
         sync_folder(path)
+        reach("replica.begun")
         Fence(path).create()
+        reach("replica.fenced")
         write_file(description, json.dumps([asdict(shape) for shape in shapes], indent=1).encode())
     except OSError as error:
         raise _creation_error(path, error) from error

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.device import Device
 from rehost.block.file import open_volume
 from rehost.block.layer import Layer
@@ -59,14 +60,19 @@ class ReplicaWriter(Replica):
         forgotten = {write.volume for write in writes if self.volumes[write.volume].forget(write)}
         for number in forgotten:
             self.volumes[number].journal.flush()
+        reach("commit.forgotten")
         for write in writes:
             self._write(write)
+        reach("commit.written")
         for number in touched:
             self.devices[number].flush()
+        reach("commit.flushed")
         for write in writes:
             self.volumes[write.volume].record(write)
+        reach("commit.recorded")
         for number in touched:
             self.volumes[number].journal.flush()
+        reach("commit.durable")
 
     def _write(self, write: Write) -> None:
         device, shape = self.devices[write.volume], self.volumes[write.volume].shape

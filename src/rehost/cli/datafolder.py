@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rehost.compute.local import LocalDriver
+from rehost.block.durable import sweep, sync_folder
+from rehost.compute.local import LocalDriver, folders
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
 
@@ -24,6 +25,8 @@ def served(data: Path) -> Iterator[None]:
             (data / name).mkdir(mode=0o700, exist_ok=True)
         for name in (DATABASE_FILE, ENGINE_FILE):
             os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
+        for folder in (data, data.parent):
+            sync_folder(folder)
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(
@@ -41,7 +44,16 @@ def served(data: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        _clear(data)
         yield
+
+
+def _clear(data: Path) -> None:
+    """What a process that was killed left half made or half removed."""
+    sweep(data)
+    for name in ("images", "replicas", "replicas/*/layers"):
+        for parent in data.glob(name):
+            folders.clear(parent)
 
 
 def driver_on(data: Path) -> LocalDriver:

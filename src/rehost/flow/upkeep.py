@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
+from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
 from rehost.core.job import Event, JobState, Status
@@ -78,6 +79,7 @@ class Upkeep:
         self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
         for source_id in self._store.servers.emptied():
             self._store.servers.remove(source_id)
+            reach("source.removed")
 
     def _each(self, jobs: Iterable[Job], duty: Callable[[Job], None]) -> None:
         for job in jobs:
@@ -124,6 +126,7 @@ class Upkeep:
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
         run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
+        reach("due.begun")
         start_workflow(self._engine, run)
 
     def _retain(self, job: Job) -> None:
@@ -132,13 +135,18 @@ class Upkeep:
 
     def _release(self, job: Job) -> None:
         """Images that are ready stay, and keep the replica that they are built on."""
+        reach("release.begun")
         self._store.servers.withdraw(job.spec.source_id, job.current_run)
         for image in self._store.images.of_job(job.id):
             if image.state is not ImageState.AVAILABLE:
                 self._driver.delete_image(image.id)
+                reach("release.image")
                 self._store.images.remove(image.id)
+                reach("release.image_removed")
         self._driver.discard_replica(job.id)
+        reach("release.discarded")
         self._store.jobs.remove(job.id)
+        reach("release.done")
 
     def _say(self, job: Job, error: Exception) -> None:
         """A job that cannot be released says why, where people look."""

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file
 from rehost.block.layer import chain
 from rehost.compute.driver import (
@@ -111,7 +112,10 @@ class LocalDriver:
     def finish_image(self, image_id: str) -> Image:
         for disk in self._images.get(image_id).disks:
             sync_file(disk.path)  # ready means that it is so after a power cut
-        return self._images.change(image_id, ImageState.READY)
+        reach("finish.synced")
+        image = self._images.change(image_id, ImageState.READY)
+        reach("finish.ready")
+        return image
 
     def fail_image(self, image_id: str, why: str) -> None:
         if self._images.exists(image_id):

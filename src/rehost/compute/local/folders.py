@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file, sync_folder
 
 _NEW, _GONE = ".new", ".gone"
@@ -40,6 +41,7 @@ def remove(path: Path) -> None:
     if path.exists():
         path.rename(gone)
         sync_folder(path.parent)
+        reach("folder.put_aside")
         shutil.rmtree(gone)
 
 
@@ -76,6 +78,13 @@ def visible(parent: Path) -> list[Path]:
 def sweep(parent: Path) -> None:
     """Take away what a removal that died had put aside."""
     for left in parent.glob(f".*{_GONE}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def clear(parent: Path) -> None:
+    """The same and what was being made, too: when a process starts, before it makes anything itself."""
+    sweep(parent)
+    for left in parent.glob(f".*{_NEW}"):
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.layer import Layer, chain
 from rehost.compute.driver import Image, ImageDisk, ImageState, Trimmed
 from rehost.compute.local import folders, merging, qemuimg
@@ -18,6 +19,7 @@ def trim(replica: Path, images: Images, job: str, keep: int) -> Trimmed:
     if layers and layers[-1].sealed is None:
         return Trimmed((), f"the replica of {job} is being written")
     deleted, busy = _delete_oldest(images, job, keep)
+    reach("trim.deleted")
     return Trimmed(tuple(deleted), settle(replica, images, job) or busy)
 
 
@@ -40,8 +42,8 @@ def finish(replica: Path, images: Images, job: str) -> None:
 
 
 def _merge(replica: Path, lower: Layer, upper: Layer, images: Images, job: str) -> None:
-    for _ in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
-        pass
+    for done in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
+        reach(f"merge.{done.partition(' ')[0]}")
 
 
 def cut(replica: Path, images: Images, job: str) -> None:
