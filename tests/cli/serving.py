@@ -1,7 +1,8 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
 As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT`. At the point it writes DATA/reached and
-stands still, so that a test can kill it exactly there. While DATA/no-conversion is there, conversions fail.
+stands still, so that a test can kill it exactly there. While DATA/no-conversion is there conversions fail,
+while DATA/mark-conversions is they leave a mark in each overlay.
 """
 
 import json
@@ -35,6 +36,7 @@ from tests.receive.site import Sender, chunks_of
 
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
+MARK = 7  # the byte that a conversion writes
 POINTS = ("create_replica after", "seal after", "convert", "boot_check", "finish_image after")
 MORE_POINTS = (
     "create_replica before",
@@ -88,11 +90,19 @@ class StandingConverter:
         self._data = data
         self._stand = stand
 
-    def convert(self, image: Image, overlays: object, inventory: object, say: object) -> object:
+    def convert(self, image: Image, overlays: Sequence[Path], inventory: object, say: object) -> object:
         self._stand("convert")
         if (self._data / "no-conversion").exists():
             raise ConversionError("this conversion is to fail", "remove no-conversion")
+        if (self._data / "mark-conversions").exists():
+            for overlay in overlays:
+                io_on(overlay, f"write -q -P {MARK} 0 64k")
         return {"changes": []}
+
+
+def io_on(overlay: Path, command: str) -> None:
+    """As the helper VM writes: nothing is synced."""
+    subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", "-c", command, overlay], check=True)
 
 
 def _main(data: Path, cache: Path, listen: str, point: str) -> None:

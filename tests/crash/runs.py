@@ -10,6 +10,8 @@ from rehost.store.images import ImageState
 from rehost.store.jobspec import JobSpec
 from tests.crash.site import Site, State
 
+SLOWLY = '{"bandwidth_limit": 1500, "compress_level": 0}'  # KB/s: a first run takes some seconds
+
 
 def incremental(site: Site, **wishes: str) -> str:
     """A job that keeps one image."""
@@ -25,12 +27,12 @@ def due(site: Site) -> str:
         return store.jobs.create("default", spec, None, "test").id
 
 
-def run(site: Site, job: str, number: int, point: str = "") -> None:
-    """A run that is asked for by hand, with a crash at the point, up to its end."""
+def run(site: Site, job: str, number: int, point: str = "", then: str = "") -> None:
+    """A run that is asked for by hand, with a crash at the point (and perhaps another), up to its end."""
     site.change_disk()
-    site.arm(point)
+    site.arm(point, then)
     site.call("StartReplicationJob", JobId=job)
-    finish(site, job, number, point)
+    finish(site, job, number, f"{point}, {then}")
 
 
 def finish(site: Site, job: str, number: int, point: str = "") -> None:
@@ -63,7 +65,7 @@ def delete(site: Site, job: str, point: str = "") -> None:
 
 def until_gone(site: Site, jobs: Sequence[str], point: str) -> None:
     def gone() -> bool:
-        return not site.armed and not any(exists(site, job) for job in jobs)
+        return not site.waits and not any(exists(site, job) for job in jobs)
 
     site.until(gone, f"the job is not gone after a crash at {point!r}")
 
@@ -88,4 +90,4 @@ def delete_images(site: Site) -> None:
 
 def until(site: Site, job: str, condition: Callable[[State], bool], what: str) -> None:
     """The condition holds, and somebody has died where it was asked for."""
-    site.until(lambda: not site.armed and condition(site.state(job)), what)
+    site.until(lambda: not site.waits and condition(site.state(job)), what)

@@ -22,12 +22,13 @@ from rehost.store.images import ImageRecord, ImageState
 from rehost.store.runs import Run
 from rehost.store.store import Store
 from rehost.store.transition import Job
-from tests.cli.serving import ControlPlane, until
+from tests.cli.serving import MARK, ControlPlane, io_on, until
 from tests.loopdisks import run
 from tests.migration.source import Agent
 
 CHUNK = 256 << 10
 SIZE = 24 * CHUNK  # of the source's disk
+_ELSEWHERE = ("env", "--unset=PYTHONPATH")  # what a test does to the Python of the control plane's host
 PLENTY = 120.0  # seconds; only what hangs takes so long
 
 
@@ -56,13 +57,16 @@ class Site:
     ) -> None:
         """`folder`/crash is the file that names the crash point, which the environment has to say."""
         self.data = place / "data"
-        self.data.mkdir()
+        self.data.mkdir(exist_ok=True)
+        (self.data / "mark-conversions").touch()
         self.plane = ControlPlane(self.data, cache)
-        self.agent = Agent(folder / "agent", disk, state=place / "state")
+        self.agent = Agent(folder / "agent", disk, prefix=_ELSEWHERE, state=place / "state")
         self.source = ""
         self._disk = Path(disk)
         self._order = folder / "crash"
         self._all_fall = all_fall
+        self._then = ""
+        self.waits = False  # for a crash that was asked for
         self._choose = random.Random(0)
         self._disk.write_bytes(self._choose.randbytes(SIZE))
 
@@ -91,20 +95,24 @@ class Site:
             file.flush()
             os.fsync(file.fileno())
 
-    def arm(self, point: str) -> None:
-        """The next process that comes to the point dies there; no point: nobody does."""
-        self.reached.unlink(missing_ok=True)
+    def arm(self, point: str, then: str = "") -> None:
+        """The next process that comes to the point dies there; no point: nobody does.
+
+        `then` is where one may die again after that, if one comes there.
+        """
+        self._order.unlink(missing_ok=True)
+        self._reached.unlink(missing_ok=True)
+        self.waits, self._then = bool(point), then
         if point:
-            fresh = self._order.with_name("crash.new")
-            fresh.write_text(point)
-            fresh.rename(self._order)
+            self._name(point)
+
+    def _name(self, point: str) -> None:
+        fresh = self._order.with_name("crash.new")
+        fresh.write_text(point)
+        fresh.rename(self._order)
 
     @property
-    def armed(self) -> bool:
-        return self._order.exists()
-
-    @property
-    def reached(self) -> Path:
+    def _reached(self) -> Path:
         return self._order.with_name("crash.reached")
 
     def call(self, action: str, **parameters: str) -> None:
@@ -112,7 +120,7 @@ class Site:
         try:
             self.plane.client().call(action, parameters)
         except RehostError:
-            if not self.reached.exists():
+            if not self._reached.exists():
                 raise
 
     def state(self, job: str) -> State:
@@ -131,7 +139,12 @@ class Site:
             self._revive()
             return condition()
 
-        until(there, what, PLENTY)
+        until(there, lambda: f"{what}: {self._told()}", PLENTY)
+
+    def _told(self) -> list[str]:
+        with self.store() as store:
+            jobs = store.jobs.of_source(self.source)
+        return [f"{job.state.name} {job.error_code} {job.status_info}" for job in jobs]
 
     def until_state(self, job: str, condition: Callable[[State], object], what: str) -> State:
         self.until(lambda: condition(self.state(job)), what)
@@ -139,11 +152,11 @@ class Site:
 
     def _revive(self) -> None:
         """What a service manager does."""
+        if self._reached.exists():
+            self._after_crash()
         plane, agent = self.plane.process, self.agent.process
         assert plane is not None
         assert agent is not None
-        if self._all_fall is not None and self.reached.exists():
-            self._fall_together(self._all_fall)
         if plane.poll() is not None:
             assert plane.returncode == -signal.SIGKILL, plane.returncode
             self.plane.close()
@@ -152,17 +165,22 @@ class Site:
             assert agent.returncode == -signal.SIGKILL, agent.returncode
             self.agent.start()
 
-    def _fall_together(self, then: Callable[[], None]) -> None:
-        self.reached.unlink()
+    def _after_crash(self) -> None:
+        self._reached.unlink()
+        self.waits = False
+        if self._all_fall is not None:
+            self._kill_all()
+            self._all_fall()
+        if self._then:
+            self._name(self._then)
+            self._then = ""
+
+    def _kill_all(self) -> None:
         for process in (self.plane.process, self.agent.process):
             assert process is not None
             process.kill()
             process.wait()
         until(lambda: not self.processes(), lambda: str(self.processes()), 30)
-        then()
-        self.plane.close()
-        self.plane.start()
-        self.agent.start()
 
     def check_waiting(self, job: str, runs: int) -> None:
         """One image, registered once, equal to the disk; one layer; nothing beside them."""
@@ -175,6 +193,7 @@ class Site:
         overlay = self.data / "images" / now.job.image_id / "disk-0.qcow2"
         assert backing_of(overlay) == layer.data(0)
         assert layer.data(0).read_bytes() == self._disk.read_bytes()
+        io_on(overlay, f"read -q -P {MARK} 0 64k")  # fails if it is anything else
         self.check_nothing_left(job)
 
     def verify(self, image: str) -> None:
@@ -184,7 +203,8 @@ class Site:
 
     def folders(self, name: str) -> list[str]:
         """Also those that nobody is to see."""
-        return sorted(entry.name for entry in (self.data / name).iterdir())
+        entries = (entry.name for entry in (self.data / name).iterdir())
+        return sorted(name for name in entries if name != "lost+found")
 
     def check_nothing_left(self, *jobs: str) -> None:
         """No files of steps that died, at no place; of replicas those of these jobs."""

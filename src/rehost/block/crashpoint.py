@@ -26,9 +26,10 @@ POINTS = (
     "result.recorded", "sync.reported", "sync.done",
     # Process.
     "build.begun", "seal.data", "seal.nodes", "seal.sealed", "build.sealed", "build.reserved", "image.built",
-    "image.placed", "build.overlaid", "build.converted", "build.recorded",
+    "image.placed", "build.overlaid", "build.converted", "build.synced",
+    "build.recorded",
     "check.begun", "check.booted",
-    "finish.begun", "finish.synced", "finish.ready", "finish.registered", "finish.noted", "finish.done",
+    "finish.begun", "finish.ready", "finish.registered", "finish.noted", "finish.done",
     # Clean, with the images that a job does not keep and the layers that no image needs.
     "clean.begun", "trim.deleted", "folder.put_aside",
     "merge.marked", "merge.committed", "merge.journal", "merge.nodes", "merge.rebased", "merge.sealed",
@@ -38,7 +39,7 @@ POINTS = (
     "nudge.begun",
     "release.begun", "release.image", "release.image_removed", "discard.marked",
     "release.discarded", "release.done",
-    "source.marked", "source.removed",
+    "source.removed",
 )  # fmt: skip
 
 _ORDER = os.environ.get(VARIABLE)

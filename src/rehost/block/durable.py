@@ -49,6 +49,14 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing; durable when this returns, and repeatable."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.mkdir(mode, parents=True, exist_ok=True)
+    for made in (*reversed(missing), path):
+        sync_folder(made.parent)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

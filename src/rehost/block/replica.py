@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from rehost.block.crashpoint import reach
-from rehost.block.durable import sync_file, sync_folder, write_file
+from rehost.block.durable import make_folder, sync_file, sync_folder, write_file
 from rehost.block.fence import STOP, Fence
 from rehost.block.journal import Journal, open_journal
 from rehost.block.layer import Layer, MakeVolume, Sealed, begin_layer, begin_lowest, chain
@@ -124,8 +124,7 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
 
     InvalidValueError if there is one of other shapes. replica.json comes last and says that all is there.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    sync_folder(path.parent)
+    make_folder(path)
     description = path / "replica.json"
     if description.exists():
         if shapes_of(path) != tuple(shapes):

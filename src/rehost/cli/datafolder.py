@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rehost.block.durable import sweep, sync_folder
+from rehost.block.durable import make_folder, sweep, sync_folder
 from rehost.compute.local import LocalDriver, folders
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
@@ -20,13 +20,11 @@ _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 def served(data: Path) -> Iterator[None]:
     """Make the folder if need be and hold it alone; DataFolderError when another process serves it."""
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in _FOLDERS:
-            (data / name).mkdir(mode=0o700, exist_ok=True)
+        for name in ("", *_FOLDERS):
+            make_folder(data / name, 0o700)
         for name in (DATABASE_FILE, ENGINE_FILE):
             os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
-        for folder in (data, data.parent):
-            sync_folder(folder)
+        sync_folder(data)
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(

@@ -57,7 +57,6 @@ class Lifecycle:
                 "wait for its end, or stop it first",
             )
         self._store.servers.mark_deleting(source_id)
-        reach("source.marked")
         for job in jobs:
             if job.state is not JobState.DELETING:
                 self.delete(job.id, actor)

@@ -14,6 +14,7 @@ from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file, sync_folder
 
 _NEW, _GONE = ".new", ".gone"
+_FOUND = "lost+found"  # where a file system of its own is mounted
 
 
 def begin(path: Path) -> Path:
@@ -72,7 +73,8 @@ def visible(parent: Path) -> list[Path]:
     """The finished folders in a folder, by name; none if it is not there."""
     if not parent.is_dir():
         return []
-    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = (entry for entry in parent.iterdir() if entry.is_dir())
+    return sorted(each for each in folders if not each.name.startswith(".") and each.name != _FOUND)
 
 
 def sweep(parent: Path) -> None:
