@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from rehost.agent import checkpoint, outcome
+from rehost.agent import checkpoint, identity, outcome
 from rehost.agent.checkpoint import Checkpoint
 from rehost.agent.outcome import Outcome
 from rehost.block import replica
@@ -63,13 +63,17 @@ def test_acknowledged_transitions_are_there(power: PowerSupply, seed: int | None
 
 
 def test_what_the_agent_keeps_is_there(power: PowerSupply, seed: int | None) -> None:
+    state = power.point / "lib" / "agent"
+    known = identity.prepare(state, "https://host:1", "a certificate")
+    power.lose(seed)
+    assert identity.load(state) == known
     result = Outcome(Result("r-1", 1, error=ErrorReport("Code", "what", "advice")))
     kept = Checkpoint("j-1", ("00" * 32,), ())
-    outcome.save(power.point, result)
-    checkpoint.save(power.point, kept)
+    outcome.save(state, result)
+    checkpoint.save(state, kept)
     power.lose(seed)
-    assert outcome.load(power.point) == result
-    assert checkpoint.load(power.point) == kept
-    checkpoint.forget(power.point)
+    assert outcome.load(state) == result
+    assert checkpoint.load(state) == kept
+    checkpoint.forget(state)
     power.lose(seed)
-    assert checkpoint.load(power.point) is None
+    assert checkpoint.load(state) is None
