@@ -1,6 +1,6 @@
 """Keeping a job's images few and its chain of layers short."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def trim(replica: Path, images: Images, job: str, keep: int) -> Trimmed:
     layers = chain(replica)
     if layers and layers[-1].sealed is None:
         return Trimmed((), f"the replica of {job} is being written")
-    deleted, busy = _delete_oldest(images, job, keep)
+    deleted, busy = _delete_oldest(layers, images, job, keep)
     reach("trim.deleted")
     return Trimmed(tuple(deleted), settle(replica, images, job) or busy)
 
@@ -88,9 +88,19 @@ def _superfluous(replica: Path, images: Images, job: str) -> Iterator[tuple[Laye
             yield lower, upper
 
 
-def _delete_oldest(images: Images, job: str, keep: int) -> tuple[list[str], str]:
+def _by_age(layers: Sequence[Layer], images: Iterable[Image]) -> list[Image]:
+    """The oldest first, as their layers say it: the clock that gave them their dates may have gone back."""
+
+    def place(image: Image) -> int:
+        return max((place for place, layer in enumerate(layers) if carries(layer, image)), default=-1)
+
+    return sorted(images, key=place)
+
+
+def _delete_oldest(layers: Sequence[Layer], images: Images, job: str, keep: int) -> tuple[list[str], str]:
     """The ids of those that went, and what kept others; the newest always stays."""
-    finished = [image for image in images.of_job(job) if image.state is ImageState.READY]
+    ready = (image for image in images.of_job(job) if image.state is ImageState.READY)
+    finished = _by_age(layers, ready)
     excess, deleted, busy = len(finished) - keep, list[str](), ""
     for image in finished[:-1]:
         if len(deleted) >= excess:
