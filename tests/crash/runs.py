@@ -23,8 +23,7 @@ def due(site: Site) -> str:
     spec = JobSpec(
         site.source, run_once=False, frequency=24, max_images=1, scheduled_start=time.time(), name="due"
     )
-    with site.store() as store:
-        return store.jobs.create("default", spec, None, "test").id
+    return site.store.jobs.create("default", spec, None, "test").id
 
 
 def run(site: Site, job: str, number: int, point: str = "", then: str = "") -> None:
@@ -71,12 +70,11 @@ def until_gone(site: Site, jobs: Sequence[str], point: str) -> None:
 
 
 def exists(site: Site, job: str) -> bool:
-    with site.store() as store:
-        try:
-            store.jobs.get(job)
-        except NotFoundError:
-            return False
-        return True
+    try:
+        site.store.jobs.get(job)
+    except NotFoundError:
+        return False
+    return True
 
 
 def delete_images(site: Site) -> None:

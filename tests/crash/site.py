@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +64,7 @@ class Site:
         self._disk = Path(disk)
         self._order = folder / "crash"
         self._all_fall = all_fall
+        self._store: Store | None = None
         self._then = ""
         self.waits = False  # for a crash that was asked for
         self._choose = random.Random(0)
@@ -72,15 +72,23 @@ class Site:
 
     def start(self) -> None:
         self.plane.start()
-        with self.store() as store:
-            _, code = store.codes.create("default", "test")
+        _, code = self.store.codes.create("default", "test")
         registered = self.agent.register(self.plane.endpoint, self.data / "keys/ca.crt", code)
         assert registered.returncode == 0, registered.stderr
         self.agent.start()
         self.source = Migration(self.data / "first-access-key.json").wait_for_source()
 
-    def store(self) -> "closing[Store]":
-        return closing(datafolder.open_store(self.data))
+    @property
+    def store(self) -> Store:
+        """Kept open, as it is asked often."""
+        if self._store is None:
+            self._store = datafolder.open_store(self.data)
+        return self._store
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = None
 
     def create_job(self, **wishes: Any) -> str:
         parameters = {"SourceId": self.source, "RegionId": "local", **wishes}
@@ -124,13 +132,12 @@ class Site:
                 raise
 
     def state(self, job: str) -> State:
-        with self.store() as store:
-            return State(
-                store.jobs.get(job),
-                store.runs.of_jobs([job])[job],
-                store.images.of_job(job),
-                store.servers.assignment(self.source)[1] is not None,
-            )
+        return State(
+            self.store.jobs.get(job),
+            self.store.runs.of_jobs([job])[job],
+            self.store.images.of_job(job),
+            self.store.servers.assignment(self.source)[1] is not None,
+        )
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Start again what died, until the condition holds; `what` is said if it never does."""
@@ -142,8 +149,7 @@ class Site:
         until(there, lambda: f"{what}: {self._told()}", PLENTY)
 
     def _told(self) -> list[str]:
-        with self.store() as store:
-            jobs = store.jobs.of_source(self.source)
+        jobs = self.store.jobs.of_source(self.source)
         return [f"{job.state.name} {job.error_code} {job.status_info}" for job in jobs]
 
     def until_state(self, job: str, condition: Callable[[State], object], what: str) -> State:
@@ -176,6 +182,7 @@ class Site:
             self._then = ""
 
     def _kill_all(self) -> None:
+        self._close_store()
         for process in (self.plane.process, self.agent.process):
             assert process is not None
             process.kill()
@@ -226,6 +233,7 @@ class Site:
         return lines
 
     def close(self) -> None:
+        self._close_store()
         self.agent.close()
         if self.plane.process is not None and self.plane.process.poll() is None:
             self.plane.stop()

@@ -59,8 +59,7 @@ def heard(site: Site) -> None:
     """The source's last heartbeat seems to be too long ago, until the next one comes."""
 
     def online() -> bool:
-        with site.store() as store:
-            return not store.servers.get(site.source).offline
+        return not site.store.servers.get(site.source).offline
 
     site.until(online, "the source server is offline")
 

@@ -3,7 +3,6 @@
 Nothing is started again meanwhile: making room is all that is asked of people.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -14,43 +13,30 @@ import pytest
 from rehost.core.job import Status
 from tests.crash import runs
 from tests.crash.site import SIZE, Site
-from tests.loopdisks import LoopDisks, run, wait_until_unmounted
+from tests.loopdisks import LoopDisks, fill, run, wait_until_unmounted
 
 MIB = 1 << 20
 FULL = 10.0  # seconds: several repetitions of whatever waits for room
 
-MakeSite = Callable[[str], Site]
+MakeSite = Callable[..., Site]
 
 
 @pytest.fixture
 def make_site(tmp_path: Path, cache: Path, disks: LoopDisks) -> Iterator[MakeSite]:
-    """A site of which one folder, with all below it, has a small file system of its own."""
+    """A site of which these folders have a small file system each."""
     with ExitStack() as made:
 
-        def make(folder: str) -> Site:
-            small = tmp_path / "data" / folder
-            small.mkdir(parents=True)
-            run("mount", disks.make(48 * MIB, "ext4", ("-q", "-m", "0"), mounted=False).path, small)
-            made.callback(wait_until_unmounted, small)
+        def make(*folders: str) -> Site:
+            for folder in folders:
+                small = tmp_path / "data" / folder
+                small.mkdir(parents=True)
+                run("mount", disks.make(48 * MIB, "ext4", ("-q", "-m", "0"), mounted=False).path, small)
+                made.callback(wait_until_unmounted, small)
             site = made.enter_context(closing(Site(tmp_path, cache, disks.make(SIZE).path, tmp_path)))
             site.start()
             return site
 
         yield make
-
-
-def fill(folder: Path) -> Path:
-    """Take every byte that is left."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (MIB, 4096):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
-    os.sync()
-    return ballast
 
 
 @pytest.mark.parametrize("folder", ["images", pytest.param("replicas", marks=pytest.mark.lab)])
@@ -71,8 +57,8 @@ def test_where_images_or_replicas_lie(make_site: MakeSite, folder: str) -> None:
 
 @pytest.mark.parametrize("after", [0.3, *(pytest.param(s, marks=pytest.mark.lab) for s in (0, 1, 2))])
 def test_where_the_records_lie(make_site: MakeSite, after: float) -> None:
-    """All of the data folder, so many seconds after the start: nothing can be told, everything waits."""
-    site = make_site("")
+    """So many seconds after the start: nobody could be told anything, so everything waits."""
+    site = make_site("", "replicas", "images")
     job = runs.incremental(site)
     runs.run(site, job, 1)
     site.change_disk()

@@ -15,6 +15,7 @@ from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 from dbos._error import DBOSNonExistentWorkflowError
 
 from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
+from rehost.flow.full_disk import wait_for_room
 
 EXECUTOR = "rehost"  # fixed: a start recovers what the same executor left
 VERSION = (
@@ -32,6 +33,7 @@ class DbosEngine:
     def __init__(self, path: Path, workflows: Workflows, heavy: int = HEAVY) -> None:
         """Open the engine's database and go on with every workflow that is not over."""
         _turn_on_wal(path)
+        self._wait_no_more = wait_for_room(path)
         self._slots = asyncio.Semaphore(heavy)
         self._busy = _Busy()
         logging.getLogger("dbos").setLevel(logging.ERROR)
@@ -82,6 +84,7 @@ class DbosEngine:
 
     def close(self) -> None:
         DBOS.destroy(destroy_registry=True)
+        self._wait_no_more()
 
 
 class _DbosContext:
