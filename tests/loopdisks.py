@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +113,18 @@ def loop_disks(folder: Path) -> Iterator[LoopDisks]:
         yield disks
     finally:
         disks.close()
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte that is left on the file system of a folder, by the file that is returned."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    os.sync()
+    return ballast
 
 
 def write(disk: LoopDisk, offset: int, length: int) -> None:

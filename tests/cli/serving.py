@@ -1,7 +1,8 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
 As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE`. At the point it writes
-DATA/reached and stands still, so that a test can kill it exactly there.
+DATA/reached and stands still, so that a test can kill it exactly there. While DATA/no-conversion is there
+conversions fail, while DATA/mark-conversions is they leave a mark in each overlay.
 """
 
 import json
@@ -23,6 +24,7 @@ from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
 from rehost.compute.local.driver import LocalDriver
 from rehost.core import digest
 from rehost.core.agentapi import Assignment, Register, Result, RunReport
+from rehost.core.errors import ConversionError
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory
 from rehost.store.jobspec import DiskSpec, JobSpec
@@ -34,6 +36,7 @@ from tests.receive.site import Sender, chunks_of
 
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
+MARK = 7  # the byte that a conversion writes
 POINTS = ("create_replica after", "seal after", "convert", "boot_check", "finish_image after")
 MORE_POINTS = (
     "create_replica before",
@@ -83,12 +86,23 @@ class StandingDriver(LocalDriver):
 
 
 class StandingConverter:
-    def __init__(self, stand: Callable[[str], None]) -> None:
+    def __init__(self, data: Path, stand: Callable[[str], None]) -> None:
+        self._data = data
         self._stand = stand
 
-    def convert(self, image: Image, overlays: object, inventory: object, say: object) -> object:
+    def convert(self, image: Image, overlays: Sequence[Path], inventory: object, say: object) -> object:
         self._stand("convert")
+        if (self._data / "no-conversion").exists():
+            raise ConversionError("this conversion is to fail", "remove no-conversion")
+        if (self._data / "mark-conversions").exists():
+            for overlay in overlays:
+                io_on(overlay, f"write -q -P {MARK} 0 64k")
         return {"changes": []}
+
+
+def io_on(overlay: Path, command: str) -> None:
+    """As the helper VM writes: nothing is synced."""
+    subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", "-c", command, overlay], check=True)
 
 
 def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> None:
@@ -101,7 +115,7 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> No
     serve(
         config,
         lambda serving: print(serving.endpoint, flush=True),
-        lambda c: (StandingDriver(c.data, stand), StandingConverter(stand)),
+        lambda c: (StandingDriver(c.data, stand), StandingConverter(c.data, stand)),
     )
 
 
@@ -115,6 +129,7 @@ class ControlPlane:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, point: str = "", database: str = "") -> None:
+        """Where it was reached before, if it was started before."""
         (self.data / "reached").unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [

@@ -94,6 +94,12 @@ def test_what_a_killed_call_left_confuses_nobody(local: LocalDriver, tmp_path: P
     assert sorted(entry.name for entry in images.iterdir()) == ["m-1"]
 
 
+def test_images_may_have_a_file_system_of_their_own(local: LocalDriver, overlay: Path) -> None:
+    """Which has a folder that nobody made."""
+    (overlay.parents[1] / "lost+found").mkdir()
+    assert [image.id for image in local.images()] == ["m-1"]
+
+
 def test_ids_cannot_lead_out_of_the_folder(local: LocalDriver) -> None:
     for name in ("../replicas", ".", "..", "", ".m-1.new"):
         with pytest.raises(NotFoundError):

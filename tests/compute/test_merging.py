@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -186,6 +187,18 @@ def test_an_image_in_use_stays_and_an_older_one_of_the_others_goes(five: Chain, 
     assert five.check_images() == ["m-0", "m-3", "m-4"]
     assert five.driver.trim("j-1", 3) == Trimmed(())
     assert five.check_layers() == ["r-0", "r-3", "r-4"]
+
+
+def test_the_newest_images_stay_whatever_their_dates_say(five: Chain, tmp_path: Path) -> None:
+    """The clock went back an hour with every run: an image's age is how low its layer lies."""
+    five = five.copy(tmp_path / "five")
+    for hours, image in enumerate(five.driver.images()):
+        record = json.loads((image.folder / "image.json").read_text())
+        record["created"] -= hours * 3600
+        (image.folder / "image.json").write_text(json.dumps(record))
+    assert five.driver.trim("j-1", 2) == Trimmed(("m-0", "m-1", "m-2"))
+    assert sorted(five.check_images()) == ["m-3", "m-4"]
+    assert five.check_layers() == ["r-3", "r-4"]
 
 
 def test_a_merge_waits_for_whoever_reads_the_layers(five: Chain, tmp_path: Path) -> None:

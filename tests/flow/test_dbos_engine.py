@@ -1,13 +1,16 @@
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rehost.flow.dbos_engine import DbosEngine
 from rehost.flow.engine import Context, InterruptedByStopError, WorkflowState
+from tests.loopdisks import LoopDisks, fill
 
 SECONDS = 60.0
 
@@ -130,6 +133,26 @@ def test_an_id_is_started_once(opened: Callable[[], DbosEngine], steps: Steps) -
     assert steps.done == ["a begins", "a ends"]
 
 
+def test_a_workflow_waits_for_room_for_its_records(disks: LoopDisks, steps: Steps) -> None:
+    """The step is done when the disk is full, and what follows it when there is room again."""
+    mount = disks.make(16 << 20, "ext4", ("-q", "-m", "0")).mount
+    assert mount is not None
+    steps.release.clear()
+    with closing(DbosEngine(mount / "dbos.db", {"held": steps.held})) as engine:
+        engine.start("held", "w")
+        steps.wait_for("holding")
+        with closing(sqlite3.connect(mount / "dbos.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ballast = fill(mount)
+        steps.release.set()
+        steps.wait_for("held")
+        threading.Event().wait(3)
+        assert "after" not in steps.done
+        ballast.unlink()
+        steps.wait_for("after")
+        _until_ended(engine, "w")
+
+
 def test_heavy_steps_come_one_at_a_time(opened: Callable[[], DbosEngine], steps: Steps) -> None:
     steps.release.clear()
     engine = opened()
@@ -174,6 +197,7 @@ def test_a_closed_engine_goes_on_where_it_was(opened: Callable[[], DbosEngine], 
 
 KILLED = """
 import os, sys
+from contextlib import closing
 from pathlib import Path
 from rehost.flow.dbos_engine import DbosEngine
 

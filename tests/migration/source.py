@@ -14,16 +14,18 @@ PAUSE = "0.2"  # seconds between two records
 
 
 class Agent:
-    """The agent of some disks, with a state folder and a log of its own.
+    """The agent of some disks, with a state folder (elsewhere if `state` says where) and a log of its own.
 
     `prefix` is a command that runs it.
     """
 
-    def __init__(self, folder: Path, *disks: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *disks: str, prefix: Sequence[str] = (), state: Path | None = None
+    ) -> None:
         folder.mkdir()
         self._prefix = prefix
         self.log = folder / "agent.log"
-        self._state = folder / "state"
+        self.state = state or folder / "state"
         self._disks = [word for disk in disks for word in ("--disk", disk)]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +53,7 @@ class Agent:
     def _command(self, *words: str) -> list[str]:
         """Where this host's own firmware does not show: the disks are those of a machine with BIOS."""
         hide = 'mount -t tmpfs none /sys/firmware && exec "$@"'
-        agent = [*self._prefix, str(PROGRAM), "agent", "--state", str(self._state), *words]
+        agent = [*self._prefix, str(PROGRAM), "agent", "--state", str(self.state), *words]
         return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", hide, "sh", *agent]
 
 

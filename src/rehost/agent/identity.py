@@ -71,5 +71,5 @@ def prepare(state: Path, endpoint: str, ca: str) -> Identity:
 
 
 def save(state: Path, identity: Identity) -> None:
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    durable.make_folder(state, 0o700)
     durable.write_file(state / _FILE, msgspec.json.encode(identity), 0o600)

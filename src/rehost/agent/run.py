@@ -24,6 +24,7 @@ from rehost.agent.sources import Doors, OpenDevice, open_sources
 from rehost.agent.streams import Streams
 from rehost.agent.tally import Tally
 from rehost.agent.walk import Walker
+from rehost.block.crashpoint import reach
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.core.agentapi import Assignment, Phase, Progress, RunReport
@@ -126,6 +127,7 @@ class _Run:
         report = self._report(final, step)
         if not report.unreadable:  # else the next run has to try these sectors again
             self._save(self.copy.checkpoint(self.assignment.job, report.roots, final.shown))
+            reach("agent.checkpoint_saved")
         return report
 
     def _note(self, note: str) -> None:
@@ -152,6 +154,7 @@ class _Run:
         if known is None or known.job != job:
             known = checkpoint.begun(job, ((source.volume, source.number) for source in sources))
             self._save(known)
+            reach("agent.checkpoint_begun")
         if why := known.objection(self.assignment):
             for source in sources:
                 source.basis = why

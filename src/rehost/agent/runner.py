@@ -10,6 +10,7 @@ from rehost.agent import checkpoint, outcome
 from rehost.agent.control import ControlClient, RefusedError, persist
 from rehost.agent.outcome import Outcome
 from rehost.agent.reporter import Reporter
+from rehost.block.crashpoint import reach
 from rehost.core.agentapi import Assignment, ErrorReport, Progress, Result, RunReport
 from rehost.core.errors import RehostError, code_of
 
@@ -115,6 +116,7 @@ class Runner:
             log.info("run %s (generation %d) was stopped", run.run, run.generation)
         else:
             self._keep(Outcome(result))
+            reach("agent.result_kept")
 
     def _result(self, run: Assignment, stop: threading.Event) -> Result | None:
         """How the run ended; None when it was stopped, which is no end of its own."""
@@ -144,7 +146,9 @@ class Runner:
                 return
         except RefusedError as error:
             log.error("the control plane does not take the result of run %s: %s", result.run, error)
+        reach("agent.result_delivered")
         self._keep(Outcome(result, delivered=True))
+        reach("agent.delivery_kept")
 
     def _keep(self, kept: Outcome) -> None:
         self._outcome = kept

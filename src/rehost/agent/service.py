@@ -15,6 +15,7 @@ from rehost.agent.identity import Identity
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import CarryOut, Runner, at_control_plane
 from rehost.agent.systeminfo import UsageMeter
+from rehost.block.durable import sweep
 from rehost.core.errors import AgentIdentityError
 from rehost.core.server import Inventory
 
@@ -35,6 +36,7 @@ class Service:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; every thread then ends, a running copy without a result."""
+        sweep(self.state)
         clients = {name: self._client(timeout) for name, timeout in _TIMEOUTS.items()}
         reporter = Reporter(clients["progress"])
         runner = Runner(self.state, clients["result"], reporter, self.carry_out)

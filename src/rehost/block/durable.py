@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
+
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace a file's content; durable when this returns."""
@@ -12,8 +14,24 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    reach("file.written")
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that died in `write_file` left in a folder and below it.
+
+    For a process that starts: its own number may be that of one that died.
+    """
+    for left in folder.rglob(".*.new"):
+        writer = left.suffixes[-2:-1]
+        if left.is_file() and writer and _is_over(writer[0][1:]):
+            left.unlink(missing_ok=True)
+
+
+def _is_over(pid: str) -> bool:
+    return pid.isdecimal() and (int(pid) == os.getpid() or not Path("/proc", pid).exists())
 
 
 def remove_file(path: Path) -> None:
@@ -29,6 +47,14 @@ def sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing; durable when this returns, and repeatable."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.mkdir(mode, parents=True, exist_ok=True)
+    for made in (*reversed(missing), path):
+        sync_folder(made.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import remove_file, sync_file, sync_folder, write_file
 from rehost.block.volume import VolumeShape
 
@@ -135,8 +136,10 @@ class _Building:
         for entry in self._folder.iterdir():
             sync_file(entry)
         sync_folder(self._folder)
+        reach("layer.built")
         self._folder.rename(self._layers / self._name)
         sync_folder(self._layers)
+        reach("layer.placed")
 
 
 def _make_sparse(path: Path, size: int) -> None:

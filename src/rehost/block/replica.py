@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rehost.block.durable import sync_file, sync_folder, write_file
+from rehost.block.crashpoint import reach
+from rehost.block.durable import make_folder, sync_file, sync_folder, write_file
 from rehost.block.fence import STOP, Fence
 from rehost.block.journal import Journal, open_journal
 from rehost.block.layer import Layer, MakeVolume, Sealed, begin_layer, begin_lowest, chain
@@ -98,9 +99,12 @@ class Replica:
             for number, volume in self.volumes.items():
                 sync_file(self.layer.data(number))
                 volume.journal.flush()
+                reach("seal.data")
                 write_file(self.layer.nodes(number), nodes[number])
+                reach("seal.nodes")
             sealed = Sealed(run, self.generation, tuple(roots))
             self.layer.seal(sealed)
+            reach("seal.sealed")
             return sealed
 
     def close(self) -> None:
@@ -120,8 +124,7 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
 
     InvalidValueError if there is one of other shapes. replica.json comes last and says that all is there.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    sync_folder(path.parent)
+    make_folder(path)
     description = path / "replica.json"
     if description.exists():
         if shapes_of(path) != tuple(shapes):
@@ -130,7 +133,9 @@ def create(path: Path, shapes: Sequence[VolumeShape]) -> None:
     try:
         begin_lowest(path, shapes)
         sync_folder(path)
+        reach("replica.begun")
         Fence(path).create()
+        reach("replica.fenced")
         write_file(description, json.dumps([asdict(shape) for shape in shapes], indent=1).encode())
     except OSError as error:
         raise _creation_error(path, error) from error

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from rehost.block.crashpoint import reach
 from rehost.block.device import Device
 from rehost.block.file import open_volume
 from rehost.block.layer import Layer, chain
@@ -108,14 +109,19 @@ class ReplicaWriter(Replica):
         forgotten = {write.volume for write in writes if self.volumes[write.volume].forget(write)}
         for number in forgotten:
             self.volumes[number].journal.flush()
+        reach("commit.forgotten")
         for write in writes:
             self._write(write)
+        reach("commit.written")
         for number in touched:
             self.devices[number].flush()
+        reach("commit.flushed")
         for write in writes:
             self.volumes[write.volume].record(write)
+        reach("commit.recorded")
         for number in touched:
             self.volumes[number].journal.flush()
+        reach("commit.durable")
 
     def _write(self, write: Write) -> None:
         device, shape = self.devices[write.volume], self.volumes[write.volume].shape

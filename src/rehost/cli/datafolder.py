@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from rehost.block.durable import write_file
+from rehost.block.durable import make_folder, sweep, sync_folder, write_file
 from rehost.cli import secretskey
-from rehost.compute.local import LocalDriver
+from rehost.compute.local import LocalDriver, folders
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE, Store
 
@@ -23,9 +23,8 @@ _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 def served(data: Path) -> Iterator[None]:
     """Make the folder if need be and hold it alone; DataFolderError when another process serves it."""
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in _FOLDERS:
-            (data / name).mkdir(mode=0o700, exist_ok=True)
+        for name in ("", *_FOLDERS):
+            make_folder(data / name, 0o700)
         lock = (data / "serve.lock").open("a+")
     except OSError as error:
         raise DataFolderError(
@@ -43,6 +42,7 @@ def served(data: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        _clear(data)
         yield
 
 
@@ -70,6 +70,15 @@ def prepare(data: Path, records: Path | str) -> None:
         return
     for name in (DATABASE_FILE, ENGINE_FILE):
         os.close(os.open(data / name, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite's other files follow it
+    sync_folder(data)
+
+
+def _clear(data: Path) -> None:
+    """What a process that was killed left half made or half removed."""
+    sweep(data)
+    for name in ("images", "replicas", "replicas/*/layers"):
+        for parent in data.glob(name):
+            folders.clear(parent)
 
 
 def driver_on(data: Path) -> LocalDriver:

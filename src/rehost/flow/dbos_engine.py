@@ -10,13 +10,14 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 from dbos._error import DBOSNonExistentWorkflowError
 
 from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
+from rehost.flow.full_disk import wait_for_room
 
 EXECUTOR = "rehost"  # fixed: a start recovers what the same executor left
 VERSION = (
@@ -33,8 +34,10 @@ _ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
 class DbosEngine:
     def __init__(self, where: Path | str, workflows: Workflows, heavy: int = HEAVY) -> None:
         """Open the engine's database, a file or an URL, and go on with every workflow that is not over."""
+        self._at_close = ExitStack()
         if isinstance(where, Path):
             _turn_on_wal(where)
+            self._at_close.callback(wait_for_room(where))
         self._slots = asyncio.Semaphore(heavy)
         self._busy = _Busy()
         logging.getLogger("dbos").setLevel(logging.ERROR)
@@ -85,6 +88,7 @@ class DbosEngine:
 
     def close(self) -> None:
         DBOS.destroy(destroy_registry=True)
+        self._at_close.close()
 
 
 class _DbosContext:

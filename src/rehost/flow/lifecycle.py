@@ -6,6 +6,7 @@ dies in between.
 
 from collections.abc import Callable
 
+from rehost.block.crashpoint import reach
 from rehost.core.agentapi import Result
 from rehost.core.job import Event
 from rehost.flow import run as run_workflow
@@ -27,7 +28,9 @@ class Lifecycle:
         NotFoundError or InvalidTransitionError; then nothing has changed.
         """
         run = self._store.runs.begin(job_id, Event.START, kind, actor)
+        reach("start.begun")
         start_workflow(self._engine, run)
+        reach("start.enqueued")
         return run
 
     def stop(self, job_id: str, actor: str) -> None:
@@ -64,12 +67,14 @@ class Lifecycle:
     def result(self, source_id: str, result: Result) -> bool:
         """Keep what an agent says of the end of a copy; False when it tells of what is over."""
         kept = self._store.runs.record_result(source_id, result)
+        reach("result.recorded")
         if kept:
             self._engine.signal(run_workflow.workflow_id(result.run, result.generation))
         return kept
 
     def _nudge(self, run_id: str) -> None:
         """A workflow that waits looks at its job and finds that it is over."""
+        reach("nudge.begun")
         run = self._store.runs.get(run_id)
         self._engine.signal(run_workflow.workflow_id(run.id, run.generation))
 

@@ -1,5 +1,6 @@
 """Keeping as many images of a job as were asked for."""
 
+from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.store.images import ImageState
 from rehost.store.store import Store
@@ -16,10 +17,12 @@ def retain(store: Store, driver: Driver, job: Job) -> None:
     if job.spec.max_images is None or job.spec.run_once:
         return
     trimmed = driver.trim(job.id, job.spec.max_images)
+    reach("retain.trimmed")
     there = {image.id for image in driver.images()}
     for record in store.images.of_job(job.id):
         if record.state is ImageState.AVAILABLE and record.id not in there:
             store.images.remove(record.id)
+            reach("retain.removed")
     for image in trimmed.deleted:
         store.events.add(job.id, ACTOR, "IMAGE DELETED", f"{image}: {job.spec.max_images} are kept")
     if trimmed.postponed:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.core import replication
 from rehost.core.agentapi import Assignment, Result
@@ -122,10 +123,12 @@ class Steps:
     def _prepare(self, task: _Task) -> str:
         job, run = task.job, task.run
         self._say(task, "preparing")
+        reach("prepare.begun")
         inventory = self.store.servers.get(job.spec.source_id).inventory
         disks = plan.disks_of(job.spec, inventory)
         volumes = plan.volumes_of(disks)
         roots = self.driver.create_replica(job.id, volumes, run.generation, run.id)
+        reach("prepare.made")
         options = replication.parse(job.spec.replication_parameters).options()
         leave = self.door.leave(job.id, run.id, run.generation, volumes, checksum=options.checksum)
         assignment = Assignment(
@@ -141,25 +144,31 @@ class Steps:
         )
         instance = job.transition_instance_id or new_id(Kind.INSTANCE)
         self.store.runs.hand_over(assignment, inventory, instance, ACTOR)
+        reach("prepare.handed_over")
         return NEXT
 
     def _sync(self, task: _Task) -> str:
         result = task.run.result
         if result is None:
             return WAIT
+        reach("sync.reported")
         if result.error is not None:
             raise ReportedError(result.error.code, result.error.what, result.error.advice)
         self.store.jobs.apply(
             task.job.id, Event.SYNCED, ACTOR, status_info=phase_info("processing"),
         )  # fmt: skip
+        reach("sync.done")
         return NEXT
 
     def _build(self, task: _Task) -> str:
         job = task.job
         self.store.runs.enter(task.run.id, Stage.BUILDING)
         self._say(task, "sealing")
+        reach("build.begun")
         self.driver.seal(job.id, task.run.id, _roots(task.run.result))
+        reach("build.sealed")
         record = self.store.images.reserve(job, task.run.id)
+        reach("build.reserved")
         overlays = self.driver.create_image(
             record.id,
             job.id,
@@ -168,38 +177,50 @@ class Steps:
             region=record.region,
             sizes=plan.target_sizes(job.spec),
         )
+        reach("build.overlaid")
         report = self.converter.convert(
             self.driver.image(record.id),
             overlays,
             _copied(task),
             lambda doing: self._say(task, "converting", doing),
         )
+        reach("build.converted")
         self.driver.record_conversion(record.id, report)
+        reach("build.recorded")
         return NEXT
 
     def _check(self, task: _Task) -> str:
         self.store.runs.enter(task.run.id, Stage.CHECKING)
         self._say(task, "boot check")
+        reach("check.begun")
         command = replication.parse(task.job.spec.replication_parameters).boot_check_command
         self.driver.boot_check(self._image(task).id, command=command)
+        reach("check.booted")
         return NEXT
 
     def _finish(self, task: _Task) -> str:
+        reach("finish.begun")
         image = self.driver.finish_image(self._image(task).id)
         names = tuple(disk.path.name for disk in image.disks)
         self.store.images.finish(image.id, str(image.folder), names)
+        reach("finish.registered")
         self.store.runs.note_image(task.run.id, image.id)
+        reach("finish.noted")
         self.store.jobs.apply(
             task.job.id, Event.PROCESSED, ACTOR, image.id, image_id=image.id,
             status_info=phase_info("cleaning"),
         )  # fmt: skip
+        reach("finish.done")
         return NEXT
 
     def _clean(self, task: _Task) -> str:
         self.store.runs.enter(task.run.id, Stage.CLEANING)
+        reach("clean.begun")
         retain(self.store, self.driver, task.job)
+        reach("clean.retained")
         event = Event.CLEANED if task.job.spec.run_once or task.job.cut_over else Event.WAIT
         self.store.runs.end(task.run.id, event, ACTOR)
+        reach("clean.done")
         return NEXT
 
     def _failed(self, task: _Task, error: Exception) -> str:
@@ -209,15 +230,20 @@ class Steps:
         if not isinstance(error, RehostError):
             _log.exception("run %s of job %s: an error that nobody foresaw", task.run.id, task.job.id)
         what, advice = _words(error)
+        reach("fail.begun")
         if task.job.state is JobState.PROCESSING:
             image = self._image(task)
             self.driver.fail_image(image.id, what)
+            reach("fail.image")
             self.store.images.fail(image.id)
+            reach("fail.image_recorded")
         self.store.runs.note_error(task.run.id, f"{code_of(error)}: {what}")
+        reach("fail.noted")
         self.store.jobs.apply(
             task.job.id, Event.FAIL, ACTOR, f"{code_of(error)}: {what}",
             error_code=code_of(error), status_info=error_info(code_of(error), what, advice),
         )  # fmt: skip
+        reach("fail.done")
         return OVER
 
     def _image(self, task: _Task) -> ImageRecord:

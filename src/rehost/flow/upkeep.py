@@ -8,6 +8,7 @@ asked, lets jobs expire and deletes them later, and releases what deleted jobs a
 import logging
 from collections.abc import Callable, Iterable
 
+from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
 from rehost.core.job import Event, JobState, Status
@@ -85,6 +86,7 @@ class Upkeep:
         self._each(self._store.jobs.due(), self._begin)
         for source_id in self._store.servers.emptied():
             self._store.servers.remove(source_id)
+            reach("source.removed")
 
     def _each(self, jobs: Iterable[Job], duty: Callable[[Job], None]) -> None:
         for job in jobs:
@@ -130,6 +132,7 @@ class Upkeep:
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
         run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
+        reach("due.begun")
         start_workflow(self._engine, run)
 
     def _pass_time(self, job: Job) -> None:
@@ -149,12 +152,17 @@ class Upkeep:
 
     def _release(self, job: Job) -> None:
         """Images that are ready stay, and keep the replica that they are built on."""
+        reach("release.begun")
         for image in self._store.images.of_job(job.id):
             if image.state is not ImageState.AVAILABLE:
                 self._driver.delete_image(image.id)
+                reach("release.image")
                 self._store.images.remove(image.id)
+                reach("release.image_removed")
         self._driver.discard_replica(job.id)
+        reach("release.discarded")
         self._store.jobs.remove(job.id)
+        reach("release.done")
 
     def _say(self, job: Job, error: Exception) -> None:
         """A job that cannot be released says why, where people look."""

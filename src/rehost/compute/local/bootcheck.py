@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from rehost.block.durable import write_file
+from rehost.block.durable import make_folder, write_file
 from rehost.compute.driver import BootEvidence, BootVerdict, CommandResult, Image
 from rehost.compute.local.examine import Examined, examine, photograph
 from rehost.compute.local.watch import Seen, watch
@@ -35,7 +35,7 @@ def boot_check(image: Image, cache: Path, command: str, deadline: float) -> Outc
     """Boot once and write the evidence to the image's boot folder; verdict.json comes last."""
     folder = image.boot_folder
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    make_folder(folder)
     accelerator = accel.choose(cache)
     begin = time.monotonic()
     with start(_machine(image), accelerator) as running:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file
 from rehost.block.layer import chain
 from rehost.compute.driver import (
@@ -91,6 +92,10 @@ class LocalDriver:
             return sealed_run(path, trimming.layers_below(path, image))
 
     def record_conversion(self, image_id: str, report: object) -> None:
+        """The helper VM syncs nothing: what it wrote is durable before anything says that it was written."""
+        for disk in self._images.get(image_id).disks:
+            sync_file(disk.path)
+        reach("build.synced")
         self._images.record_conversion(image_id, report)
 
     def conversion(self, image_id: str) -> dict[str, Any] | None:
@@ -109,9 +114,9 @@ class LocalDriver:
         return bootcheck.evidence_of(self._images.get(image_id))
 
     def finish_image(self, image_id: str) -> Image:
-        for disk in self._images.get(image_id).disks:
-            sync_file(disk.path)  # ready means that it is so after a power cut
-        return self._images.change(image_id, ImageState.READY)
+        image = self._images.change(image_id, ImageState.READY)
+        reach("finish.ready")
+        return image
 
     def fail_image(self, image_id: str, why: str) -> None:
         if self._images.exists(image_id):

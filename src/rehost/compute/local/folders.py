@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import sync_file, sync_folder
 
 _NEW, _GONE = ".new", ".gone"
+_FOUND = "lost+found"  # where a file system of its own is mounted
 
 
 def begin(path: Path) -> Path:
@@ -44,6 +46,7 @@ def remove(path: Path) -> None:
     if path.exists():
         path.rename(gone)
         sync_folder(path.parent)
+        reach("folder.put_aside")
         shutil.rmtree(gone)
 
 
@@ -74,12 +77,20 @@ def visible(parent: Path) -> list[Path]:
     """The finished folders in a folder, by name; none if it is not there."""
     if not parent.is_dir():
         return []
-    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = (entry for entry in parent.iterdir() if entry.is_dir())
+    return sorted(each for each in folders if not each.name.startswith(".") and each.name != _FOUND)
 
 
 def sweep(parent: Path) -> None:
     """Take away what a removal that died had put aside."""
     for left in parent.glob(f".*{_GONE}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def clear(parent: Path) -> None:
+    """The same and what was being made, too: when a process starts, before it makes anything itself."""
+    sweep(parent)
+    for left in parent.glob(f".*{_NEW}"):
         shutil.rmtree(left, ignore_errors=True)
 
 

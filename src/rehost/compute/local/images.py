@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import write_file
 from rehost.compute.driver import Image, ImageDisk, ImageState, mac_of
 from rehost.compute.local import folders, qemuimg
@@ -74,7 +75,9 @@ class Images:
         disks = tuple(self._overlay(building, base, sizes.get(base.volume, 0)) for base in bases)
         image = replace(record, disks=disks)
         (building / RECORD).write_bytes(_encode(image))
+        reach("image.built")
         folders.publish(building, record.folder)
+        reach("image.placed")
         return self.get(record.id)
 
     def describe(self, image_id: str, job: str, run: str, name: str, description: str, region: str) -> Image:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.durable import write_file
 from rehost.block.fence import Fence
 from rehost.block.layer import Layer, chain
@@ -46,9 +47,11 @@ class Replicas:
         self._check_space(job, volumes)
         path = self.path(job)
         create(path, [VolumeShape(v.volume, v.size, v.chunk) for v in volumes])
+        reach("replica.described")
         (path / DISCARDED).unlink(missing_ok=True)
         fence = Fence(path)
         fence.raise_to(generation)
+        reach("replica.raised")
         with fence.exclusive():
             return _open_top(path, generation, run, built_on)
 
@@ -84,6 +87,7 @@ class Replicas:
         """Remembered durably, so that the last image's end takes the replica along."""
         if self.path(job).exists():
             write_file(self.path(job) / DISCARDED, b"")
+            reach("discard.marked")
 
     def discarded(self, job: str) -> bool:
         return (self.path(job) / DISCARDED).exists()

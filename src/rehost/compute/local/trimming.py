@@ -1,9 +1,10 @@
 """Keeping a job's images few and its chain of layers short."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from rehost.block.crashpoint import reach
 from rehost.block.layer import Layer, chain
 from rehost.compute.driver import Image, ImageDisk, ImageState, Trimmed
 from rehost.compute.local import folders, merging, qemuimg
@@ -17,7 +18,8 @@ def trim(replica: Path, images: Images, job: str, keep: int) -> Trimmed:
     layers = chain(replica)
     if layers and layers[-1].sealed is None:
         return Trimmed((), f"the replica of {job} is being written")
-    deleted, busy = _delete_oldest(images, job, keep)
+    deleted, busy = _delete_oldest(layers, images, job, keep)
+    reach("trim.deleted")
     return Trimmed(tuple(deleted), settle(replica, images, job) or busy)
 
 
@@ -40,8 +42,8 @@ def finish(replica: Path, images: Images, job: str) -> None:
 
 
 def _merge(replica: Path, lower: Layer, upper: Layer, images: Images, job: str) -> None:
-    for _ in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
-        pass
+    for done in merging.merge(replica, lower, upper, overlays_on(upper, images, job)):
+        reach(f"merge.{done.partition(' ')[0]}")
 
 
 def cut(replica: Path, images: Images, job: str) -> None:
@@ -86,9 +88,19 @@ def _superfluous(replica: Path, images: Images, job: str) -> Iterator[tuple[Laye
             yield lower, upper
 
 
-def _delete_oldest(images: Images, job: str, keep: int) -> tuple[list[str], str]:
+def _by_age(layers: Sequence[Layer], images: Iterable[Image]) -> list[Image]:
+    """The oldest first, as their layers say it: the clock that gave them their dates may have gone back."""
+
+    def place(image: Image) -> int:
+        return max((place for place, layer in enumerate(layers) if carries(layer, image)), default=-1)
+
+    return sorted(images, key=place)
+
+
+def _delete_oldest(layers: Sequence[Layer], images: Images, job: str, keep: int) -> tuple[list[str], str]:
     """The ids of those that went, and what kept others; the newest always stays."""
-    finished = [image for image in images.of_job(job) if image.state is ImageState.READY]
+    ready = (image for image in images.of_job(job) if image.state is ImageState.READY)
+    finished = _by_age(layers, ready)
     excess, deleted, busy = len(finished) - keep, list[str](), ""
     for image in finished[:-1]:
         if len(deleted) >= excess:
