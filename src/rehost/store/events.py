@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from rehost.store.database import Database
 from rehost.store.schema import events
 
+_INSERT = events.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
@@ -19,7 +21,8 @@ class EventRecord:
 
 def note(connection: sa.Connection, at: float, subject: str, actor: str, what: str, detail: str = "") -> None:
     """Add an event in the transaction that it tells of."""
-    connection.execute(events.insert().values(subject=subject, at=at, actor=actor, what=what, detail=detail))
+    row = {"subject": subject, "at": at, "actor": actor, "what": what, "detail": detail}
+    connection.execute(_INSERT, row)
 
 
 class Events:

@@ -24,6 +24,16 @@ from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs
 from rehost.store.transition import SPEC_COLUMNS, Job
 
+_READY = {
+    "status": JobState.READY.status,
+    "business_status": JobState.READY.business,
+    "error_code": "",
+    "status_info": "",
+    "progress": 0.0,
+    "image_id": "",
+    "transition_instance_id": "",
+    "current_run": "",
+}
 HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 
@@ -60,23 +70,15 @@ class Jobs:
             now = self._database.now()
             _check(connection, account, spec, now, quota)
             job_id = new_id(Kind.JOB)
-            connection.execute(
-                jobs.insert().values(
-                    id=job_id,
-                    account=account,
-                    client_token=token,
-                    **{name: getattr(spec, name) for name in SPEC_COLUMNS},
-                    status=JobState.READY.status,
-                    business_status=JobState.READY.business,
-                    error_code="",
-                    status_info="",
-                    progress=0.0,
-                    image_id="",
-                    transition_instance_id="",
-                    current_run="",
-                    created=now,
-                )
-            )
+            row = {
+                "id": job_id,
+                "account": account,
+                "client_token": token,
+                **{name: getattr(spec, name) for name in SPEC_COLUMNS},
+                **_READY,
+                "created": now,
+            }
+            connection.execute(jobs.insert(), row)
             note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}")
             return transition.read(connection, job_id)
 

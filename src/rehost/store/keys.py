@@ -13,6 +13,7 @@ from rehost.store.database import Database
 from rehost.store.schema import access_keys
 from rehost.store.secretbox import SecretBox
 
+_ONE = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -48,7 +49,7 @@ class AccessKeys:
 
     def get(self, key_id: str) -> AccessKey | None:
         with self._database.read() as connection:
-            row = connection.execute(sa.select(access_keys).where(access_keys.c.id == key_id)).first()
+            row = connection.execute(_ONE, {"key_id": key_id}).first()
         return None if row is None else self._record(row)
 
     def all(self, account: str | None = None) -> tuple[AccessKey, ...]:

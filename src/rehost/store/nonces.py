@@ -8,6 +8,8 @@ from rehost.store.schema import nonces
 
 _SWEEP_EVERY = 256  # uses between two removals of what has expired
 
+_INSERT = nonces.insert()
+
 
 class Nonces:
     def __init__(self, database: Database) -> None:
@@ -22,7 +24,7 @@ class Nonces:
         self._sweep_sometimes()
         try:
             with self._database.append() as connection:
-                connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+                connection.execute(_INSERT, {"key": key, "nonce": nonce, "expires": expires})
         except IntegrityError:
             return False
         return True
