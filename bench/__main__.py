@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from bench import plot, report
-from bench.parts import full, incremental, overhead
+from bench.parts import api, fleet, full, incremental, overhead
 from bench.plan import Plan
 from bench.result import Result
 
@@ -27,6 +27,9 @@ PARTS: dict[str, Callable[[Plan], Result]] = {
     "incremental": incremental.one_percent,
     "growth": incremental.growth,
     "tracking": overhead.tracking,
+    "api": api.compared,
+    "rows": api.growth,
+    "fleet": fleet.connected,
 }
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import getpid
+from os import getpid, sysconf
 from pathlib import Path
 
 _LOOKS = 0.1  # seconds between two looks at the memory
@@ -42,6 +42,17 @@ def cpu_seconds() -> float:
     """Of all processes that were waited for, and of what these had waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of one process so far, all of its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / sysconf("SC_CLK_TCK")
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of anonymous memory."""
+    return _anonymous(pid)
 
 
 def wait_until_childless(pid: int) -> None:

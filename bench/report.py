@@ -6,7 +6,7 @@ from statistics import median
 
 import msgspec
 
-from bench.result import Comparison, Paired, Result
+from bench.result import Comparison, Figures, Paired, Result
 
 _RESAMPLED = 2000
 
@@ -32,7 +32,21 @@ def _lines(result: Result) -> Iterator[str]:
     yield ""
     yield f"{result.note[0].upper()}{result.note[1:]}."
     yield ""
-    yield from _paired(result) if isinstance(result, Paired) else _comparison(result)
+    match result:
+        case Paired():
+            yield from _paired(result)
+        case Figures():
+            yield from _figures(result)
+        case Comparison():
+            yield from _comparison(result)
+
+
+def _figures(result: Figures) -> Iterator[str]:
+    yield f"| | {' | '.join(result.columns)} |"
+    yield "|---|" + "---:|" * len(result.columns)
+    for name, figures in result.rows:
+        told = ["" if figure is None else f"{figure:.4g}" for figure in figures]
+        yield f"| {name} | {' | '.join(told)} |"
 
 
 def _comparison(result: Comparison) -> Iterator[str]:

@@ -54,4 +54,21 @@ class Paired:
         return [1 - b / a for a, b in zip(self.without, self.with_, strict=True)]
 
 
-Result = Comparison | Paired
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Rows of named figures; the bars of the picture are one column."""
+
+    part: str
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]  # None: it has no such figure
+    drawn: int  # the column
+
+    @property
+    def bars(self) -> list[tuple[str, float]]:
+        found = [(name, figures[self.drawn]) for name, figures in self.rows]
+        return [(name, figure) for name, figure in found if figure is not None]
+
+
+Result = Comparison | Paired | Figures

@@ -36,6 +36,13 @@ def postgresql() -> Iterator[Cluster]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def restarted() -> Iterator[Cluster]:
+    """A server for tests that stop it under others' feet."""
+    with cluster() as made:
+        yield made
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Where the test's records are, as `Store.open` takes it: each test is run on both."""

@@ -114,6 +114,23 @@ def test_heartbeat(agent: Agent, world: World, source: str) -> None:
     assert (status, answer["code"]) == (400, "InvalidParameter")
 
 
+def test_a_nul_character_is_refused(agent: Agent, world: World, source: str) -> None:
+    for beat in (Heartbeat(INVENTORY, "", "0\0"), Heartbeat(INVENTORY, "", "0.1", "E\0", "bad")):
+        status, answer = agent.ask("POST", "/v1/heartbeat", beat)
+        assert (status, answer["code"]) == (400, "InvalidParameter")
+        assert "NUL" in answer["what"]
+    assert agent.ask("POST", "/v1/heartbeat", Heartbeat(INVENTORY, "", "0.1"))[0] == 200
+
+
+def test_a_deleted_source_is_told_at_its_next_heartbeat(agent: Agent, world: World, source: str) -> None:
+    beat = Heartbeat(INVENTORY, "", "0.1")
+    assert agent.ask("POST", "/v1/heartbeat", beat)[0] == 200
+    world.store.servers.remove(source)
+    for _ in range(2):
+        assert agent.ask("POST", "/v1/heartbeat", beat)[0] == 401
+    assert agent.ask("GET", "/v1/assignment?version=1&wait=0")[0] == 401
+
+
 @pytest.mark.parametrize("credentials", ["", "s-1:00", "x", ":", "s-1:"])
 @pytest.mark.parametrize("path", ["/v1/heartbeat", "/v1/assignment", "/v1/progress", "/v1/result"])
 def test_no_identity_no_answer(world: World, port: int, credentials: str, path: str) -> None:

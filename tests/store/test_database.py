@@ -12,7 +12,7 @@ from rehost.store import sqlite
 from rehost.store.database import Database
 from rehost.store.schema import events
 from rehost.store.store import Store
-from tests.postgresql import Cluster, cluster
+from tests.postgresql import Cluster
 
 
 def test_sqlite_is_durable_and_shared(tmp_path: Path) -> None:
@@ -111,13 +111,6 @@ def test_a_writer_that_waits_too_long_says_so(tmp_path: Path, monkeypatch: pytes
         raise AssertionError("two writers at once")
     holder.close()
     waiting.close()
-
-
-@pytest.fixture(scope="module")
-def restarted() -> Cluster:
-    """A server of these tests' own: it is stopped under others' feet."""
-    with cluster() as made:
-        yield made
 
 
 def test_a_restart_of_the_database_is_survived(restarted: Cluster) -> None:

@@ -181,7 +181,10 @@ def _answered(endpoint: Endpoint) -> Endpoint:
 
 
 def _heartbeat(body: bytes) -> agentapi.Heartbeat:
+    """One is written together with others', so it must not be what the database refuses."""
     beat = _decode(body, agentapi.Heartbeat)
+    if "\0" in beat.system_info + beat.agent_version + beat.error_code + beat.error_msg:
+        raise InvalidValueError("the heartbeat has a NUL character", "update the agent")
     if len(beat.system_info) > LONGEST_SYSTEM_INFO:
         raise InvalidValueError(
             f"the system information has {len(beat.system_info)} characters",

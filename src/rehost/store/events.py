@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from rehost.store.database import Database
 from rehost.store.schema import events
 
+_INSERT = events.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
@@ -29,7 +31,7 @@ def note(
 ) -> None:
     """Add an event in the transaction that it tells of."""
     row = {"subject": subject, "at": at, "actor": actor, "what": what, "state": state, "detail": detail}
-    connection.execute(events.insert().values(**row))
+    connection.execute(_INSERT, row)
 
 
 class Events:

@@ -25,6 +25,16 @@ from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
 
+_READY = {
+    "status": JobState.READY.status,
+    "business_status": JobState.READY.business,
+    "error_code": "",
+    "status_info": "",
+    "progress": 0.0,
+    "image_id": "",
+    "transition_instance_id": "",
+    "current_run": "",
+}
 HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 EXPIRED_KEPT = 7 * 24 * HOUR  # seconds from a job's expiry to its deletion
@@ -70,22 +80,14 @@ class Jobs:
             now = self._database.now()
             _check(connection, account, spec, now, quota)
             job_id = new_id(Kind.JOB)
-            connection.execute(
-                jobs.insert().values(
-                    id=job_id,
-                    account=account,
-                    **{name: getattr(spec, name) for name in SPEC_COLUMNS},
-                    status=JobState.READY.status,
-                    business_status=JobState.READY.business,
-                    error_code="",
-                    status_info="",
-                    progress=0.0,
-                    image_id="",
-                    transition_instance_id="",
-                    current_run="",
-                    created=now,
-                )
-            )
+            row = {
+                "id": job_id,
+                "account": account,
+                **{name: getattr(spec, name) for name in SPEC_COLUMNS},
+                **_READY,
+                "created": now,
+            }
+            connection.execute(jobs.insert(), row)
             put(connection, account, Taggable.JOB, job_id, tags)
             tokens.keep(connection, now, account, token, job_id)
             note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}", JobState.READY.text)

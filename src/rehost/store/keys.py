@@ -23,6 +23,7 @@ KEPT_EXPIRED = 86400.0  # seconds that a temporary key is known as expired befor
 
 TOKEN = re.compile(r"CAIS[A-Za-z0-9]{92}")  # what a security token looks like
 
+_ONE = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -113,7 +114,7 @@ class AccessKeys:
 
     def get(self, key_id: str) -> AccessKey | None:
         with self._database.read() as connection:
-            row = connection.execute(sa.select(access_keys).where(access_keys.c.id == key_id)).first()
+            row = connection.execute(_ONE, {"key_id": key_id}).first()
         return None if row is None else self._record(row)
 
     def all(self, account: str | None = None) -> tuple[AccessKey, ...]:

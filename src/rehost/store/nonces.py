@@ -12,6 +12,8 @@ from rehost.store.schema import nonces
 
 _SWEEP_EVERY = 256  # uses between two removals of what has expired
 
+_INSERT = nonces.insert()
+
 
 class _UsedError(Exception):
     """Ends the transaction."""
@@ -53,6 +55,6 @@ class Nonces:
 
 def _insert(connection: sa.Connection, key: str, nonce: str, expires: float) -> None:
     try:
-        connection.execute(nonces.insert().values(key=key, nonce=nonce, expires=expires))
+        connection.execute(_INSERT, {"key": key, "nonce": nonce, "expires": expires})
     except IntegrityError:
         raise _UsedError from None

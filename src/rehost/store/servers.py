@@ -33,6 +33,7 @@ HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
 
 _MANY = 500
+Moment = float | sa.ColumnElement[float]
 
 _table = source_servers.c
 
@@ -263,7 +264,7 @@ class SourceServers:
 
 def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     """A source server inside the caller's transaction; NotFoundError when there is none."""
-    row = connection.execute(_select(now).where(_table.id == server_id)).first()
+    row = connection.execute(_ONE, {"now": now, "server_id": server_id}).first()
     if row is None:
         raise _unknown(server_id)
     return _record(row)
@@ -313,11 +314,11 @@ def _check_jobs(server_id: str, related: Sequence[Job], force: bool) -> None:
         )
 
 
-def _offline(now: float) -> sa.ColumnElement[bool]:
+def _offline(now: Moment) -> sa.ColumnElement[bool]:
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
 
-def _state(now: float) -> sa.ColumnElement[str]:
+def _state(now: Moment) -> sa.ColumnElement[str]:
     """The one rule of a source server's state, in SQL so that listings can filter by it."""
     running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
     return sa.case(
@@ -328,7 +329,7 @@ def _state(now: float) -> sa.ColumnElement[str]:
     )
 
 
-def _select(now: float) -> sa.Select[Any]:
+def _select(now: Moment) -> sa.Select[Any]:
     newest = sa.select(jobs.c.id).where(jobs.c.source_id == _table.id)
     newest = newest.order_by(jobs.c.created.desc(), jobs.c.id).limit(1)
     return sa.select(
@@ -337,6 +338,10 @@ def _select(now: float) -> sa.Select[Any]:
         _state(now).label("state"),
         _offline(now).label("offline"),
     )
+
+
+# Built once: to build it takes longer than to execute it.
+_ONE = _select(sa.bindparam("now", type_=sa.Float)).where(_table.id == sa.bindparam("server_id"))
 
 
 def _conditions(want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:

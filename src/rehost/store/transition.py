@@ -12,6 +12,8 @@ from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.schema import jobs, source_servers
 
+_ONE = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id"))  # built once: it takes longer than a look
+
 SPEC_COLUMNS = tuple(field.name for field in fields(JobSpec))
 
 
@@ -35,7 +37,7 @@ class Job:
 
 def read(connection: sa.Connection, job_id: str) -> Job:
     """A job inside the caller's transaction; NotFoundError when there is none."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
+    row = connection.execute(_ONE, {"job_id": job_id}).first()
     if row is None:
         raise NotFoundError(f"there is no replication job {job_id}", "list them with: rehost job list")
     return record(row)
