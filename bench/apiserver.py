@@ -25,8 +25,8 @@ AHEAD = 86400.0  # seconds: sources without an agent stay Available for the time
 CREATING = [f"creating-{number}" for number in range(8)]  # accounts whose sources have no jobs yet
 EACH = 900  # sources of such an account; its quota of jobs is 1,000
 _SPEC = JobSpec(
-    "", region="local", system_disk_size=25,
-    system_disk_parts=(PartSpec("0_0", 24 << 30), PartSpec("0_1", 512 << 20)),
+    "", region="local",
+    system_disk=DiskSpec(0, 25, (PartSpec("0_0", 24 << 30), PartSpec("0_1", 512 << 20))),
     data_disks=(DiskSpec(1, 30, (PartSpec("1_0", 29 << 30),)),),
 )  # fmt: skip
 
@@ -54,7 +54,7 @@ def _job(number: int, now: float) -> dict[str, Any]:
     asked = {name: getattr(_SPEC, name) for name in SPEC_COLUMNS}
     return {
         **asked, "id": f"j-{number:020d}", "account": ACCOUNT, "source_id": source_id(number),
-        "name": f"job{number}", "client_token": None, "status": "Finished" if number % 100 else "Ready",
+        "name": f"job{number}", "status": "Finished" if number % 100 else "Ready",
         "business_status": "", "error_code": "", "status_info": "", "progress": 100.0, "image_id": "",
         "transition_instance_id": "", "current_run": "", "created": now - 1e6 + number, "started": None,
         "ended": None,

@@ -104,6 +104,7 @@ class Copy:
                 if attempt == _PATCHINGS:
                     raise
                 log.warning("round %d begins again: %s", number, error.what)
+                self.streams.connect()  # so that nothing of the old connections is written any more
         raise AssertionError("there is at least one attempt")
 
     def _round(self, kind: RoundKind, number: int) -> RoundReport:

@@ -9,7 +9,8 @@ class Device(Protocol):
     """Bytes that can be read and written anywhere between 0 and `size`; safe for several threads.
 
     Reads raise SourceReadError or VolumeError, writes VolumeFullError or VolumeError, each with the place;
-    a range that does not lie on the device raises InvalidValueError.
+    a range that does not lie on the device raises InvalidValueError. What a write raises may come with the
+    next flush instead.
     """
 
     @property

@@ -4,6 +4,7 @@ The protocol is https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.
 """
 
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -83,9 +84,10 @@ def request(command: Command, cookie: int, offset: int, length: int) -> bytes:
     return struct.pack(">IHHQQI", _REQUEST_MAGIC, 0, command, cookie, offset, length)
 
 
-def read_reply(header: bytes, cookie: int) -> int:
-    """The error number of a request's reply, 0 for none; read data follows it if there is none."""
-    magic, error, told = REPLY.unpack(header)
-    if magic != _REPLY_MAGIC or told != cookie:
+def read_reply(header: bytes, cookies: Container[int]) -> tuple[int, int]:
+    """The error number of a request's reply, 0 for none, and the request's cookie; read data follows it if
+    there is no error."""
+    magic, error, cookie = REPLY.unpack(header)
+    if magic != _REPLY_MAGIC or cookie not in cookies:
         raise VolumeError("the NBD server answered another request")
-    return int(error)
+    return error, cookie
