@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,9 @@ class Site:
         `then` is where one may die again after that, if one comes there.
         """
         self._order.unlink(missing_ok=True)
-        self._reached.unlink(missing_ok=True)
+        if self._reached.exists():  # somebody came to the last point only now
+            time.sleep(0.5)
+            self._revive()
         self.waits, self._then = bool(point), then
         if point:
             self._name(point)
