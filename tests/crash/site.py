@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.migration.source import Agent
 CHUNK = 256 << 10
 SIZE = 24 * CHUNK  # of the source's disk
 _ELSEWHERE = ("env", "--unset=PYTHONPATH")  # what a test does to the Python of the control plane's host
+_DYING = 0.5  # seconds from the word that a point was reached to the end of the process
 PLENTY = 120.0  # seconds; only what hangs takes so long
 
 
@@ -109,7 +111,7 @@ class Site:
         `then` is where one may die again after that, if one comes there.
         """
         self._order.unlink(missing_ok=True)
-        self._reached.unlink(missing_ok=True)
+        self._revive()  # after somebody who came to the last point only now
         self.waits, self._then = bool(point), then
         if point:
             self._name(point)
@@ -172,6 +174,7 @@ class Site:
             self.agent.start()
 
     def _after_crash(self) -> None:
+        time.sleep(_DYING)
         self._reached.unlink()
         self.waits = False
         if self._all_fall is not None:

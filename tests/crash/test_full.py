@@ -39,7 +39,8 @@ def make_site(tmp_path: Path, cache: Path, disks: LoopDisks) -> Iterator[MakeSit
         yield make
 
 
-@pytest.mark.parametrize("folder", ["images", pytest.param("replicas", marks=pytest.mark.lab)])
+@pytest.mark.lab
+@pytest.mark.parametrize("folder", ["images", "replicas"])
 def test_where_images_or_replicas_lie(make_site: MakeSite, folder: str) -> None:
     site = make_site(folder)
     job = runs.incremental(site)

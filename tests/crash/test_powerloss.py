@@ -39,7 +39,7 @@ def test_a_folder_is_gone_with_all_in_it_unless_its_name_is_safe(power: PowerSup
     assert (power.point / "renamed" / "file").read_bytes() == b"content"
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_part_may_survive(power: PowerSupply, seed: int) -> None:
     """By sectors, and names one by one; a move is whole."""
     file = power.point / "file"
@@ -58,7 +58,7 @@ def test_a_part_may_survive(power: PowerSupply, seed: int) -> None:
     assert 1 < len(os.listdir(power.point)) < 21
 
 
-@pytest.mark.parametrize("seed", [None, *range(8)])
+@pytest.mark.parametrize("seed", [None, 0, 1])
 def test_what_was_replaced_in_a_durable_way_stays_so(power: PowerSupply, seed: int | None) -> None:
     file = power.point / "file"
     write_file(file, b"old" * 1000)

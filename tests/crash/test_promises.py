@@ -23,7 +23,7 @@ from tests.crash.powerloss import PowerSupply
 from tests.flow.world import INVENTORY
 
 
-@pytest.fixture(params=[None, 1, 2, 3])
+@pytest.fixture(params=[None, 1])
 def seed(request: pytest.FixtureRequest) -> int | None:
     return request.param  # type: ignore[no-any-return]
 
