@@ -96,8 +96,11 @@ class Jobs:
 
     def in_states(self, *states: JobState) -> tuple[Job, ...]:
         """All jobs of all accounts in one of the states."""
-        pairs = [(state.status.value, state.business.value) for state in states]
-        query = sa.select(jobs).where(sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs))
+        each = [
+            sa.and_(jobs.c.status == state.status.value, jobs.c.business_status == state.business.value)
+            for state in states
+        ]
+        query = sa.select(jobs).where(sa.or_(*each))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
