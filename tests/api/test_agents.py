@@ -166,6 +166,13 @@ def test_an_assignment_that_is_there_is_answered_at_once(agent: Agent, world: Wo
     assert got.version != answer["version"]
 
 
+def test_a_poll_that_does_not_wait_sees_what_is_new(agent: Agent, world: World, source: str) -> None:
+    version = agent.ask("GET", "/v1/assignment?wait=0")[1]["version"]
+    world.store.servers.assign(source, ASSIGNMENT)
+    answer = agent.ask("GET", f"/v1/assignment?version={version}&wait=0")[1]
+    assert answer["assignment"]["run"] == "r-1"
+
+
 def in_background(act: Callable[[], Any]) -> Callable[[], Any]:
     """Start it; the returned function waits for what it answers."""
     results: list[Any] = []

@@ -18,7 +18,7 @@ from rehost.api import arrival
 from rehost.api.agentidentity import Identities
 from rehost.api.heartbeats import Heartbeats
 from rehost.api.services import Services
-from rehost.api.wakeups import Waiter
+from rehost.api.wakeups import TICK, Waiter
 from rehost.core import agentapi
 from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
@@ -102,9 +102,10 @@ class Agents:
     async def _changed(self, source_id: str, waiter: Waiter, end: float) -> AssignmentAnswer:
         """An answer that was given before stands for a look into the database, as long as the ticker of
         `wakeups` does not say that there is another version: it looks every second."""
+        hasty = end - anyio.current_time() < 2 * TICK  # the poll may be over before the ticker has looked
         while True:
             answer = self._answers.get(source_id)
-            if answer is None or waiter.told or answer.version != waiter.version:
+            if answer is None or hasty or waiter.told or answer.version != waiter.version:
                 answer = self._answers[source_id] = await _call(self._assignment, source_id)
             closing = self._services.wakeups.closed
             if answer.version != waiter.version or closing or anyio.current_time() >= end:

@@ -126,9 +126,11 @@ class Jobs:
         return self._in_states(states)
 
     def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
-        pairs = [(state.status.value, state.business.value) for state in states]
-        in_one = sa.tuple_(jobs.c.status, jobs.c.business_status).in_(pairs)
-        query = sa.select(jobs).where(in_one, *conditions)
+        each = [
+            sa.and_(jobs.c.status == state.status.value, jobs.c.business_status == state.business.value)
+            for state in states
+        ]
+        query = sa.select(jobs).where(sa.or_(*each), *conditions)
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
