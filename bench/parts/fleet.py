@@ -61,7 +61,7 @@ def _give(store: Store, agents: int, seconds: float, given: dict[str, float]) ->
     """In the first half, so that all can be heard of."""
     for number in random.Random(2).sample(range(agents), _COMMANDS):
         given[source_id(number)] = time.time()
-        store.servers.assign(source_id(number), _ASSIGNMENT)
+        store.assignments.assign(source_id(number), _ASSIGNMENT)
         time.sleep(seconds / 2 / _COMMANDS)
 
 

@@ -153,9 +153,9 @@ def test_an_assignment_is_begun_within_two_seconds_and_withdrawn_as_soon(
     own = register(plane, tmp_path / "state", plane.code())
     start(own, copy)
     until(lambda: plane.world.store.servers.get(own.source_id).system_info)
-    plane.world.store.servers.assign(own.source_id, assignment())
+    plane.world.store.assignments.assign(own.source_id, assignment())
     assert begun.wait(2)  # what the design promises, not a measurement
-    plane.world.store.servers.withdraw(own.source_id, "r-1")
+    plane.world.store.assignments.withdraw(own.source_id, "r-1")
     assert stopped.wait(2)
 
 
@@ -169,7 +169,7 @@ def test_an_agent_that_starts_again_goes_on_with_its_assignment(
         return until_stopped(run, progress, stop)
 
     own = register(plane, tmp_path / "state", plane.code())
-    plane.world.store.servers.assign(own.source_id, assignment())
+    plane.world.store.assignments.assign(own.source_id, assignment())
     first = start(own, copy)
     until(lambda: len(begun) == 1)
     first.end()
@@ -196,9 +196,9 @@ def test_an_agent_outlives_its_control_plane(tmp_path: Path, monkeypatch: pytest
         own = register(here, tmp_path / "state", here.code())
         agent = Agent(Service(own, tmp_path / "state", lambda: INVENTORY, copy))
         until(lambda: world.store.servers.get(own.source_id).system_info)
-    world.store.servers.assign(own.source_id, assignment())
+    world.store.assignments.assign(own.source_id, assignment())
     assert not begun.wait(0.5)
-    again = replace(world.services, wakeups=Wakeups(world.store.servers.assignment_versions))
+    again = replace(world.services, wakeups=Wakeups(world.store.assignments.versions))
     with serving_on(again, keys.server_certificate, keys.server_key, port):
         assert begun.wait(WAIT)
         agent.end()

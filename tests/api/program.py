@@ -47,7 +47,7 @@ def _main(folder: Path, point: str) -> None:
     store = Store.open(folder, bytes(32))
     lifecycle = DyingLifecycle(store, Workflows(), wake=lambda: None)
     lifecycle.point = point
-    wakeups = Wakeups(store.servers.assignment_versions)
+    wakeups = Wakeups(store.assignments.versions)
     services = Services(store, lifecycle, wakeups, lambda endpoint: "", lambda: folder / "none")
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         print(listener.getsockname()[1], flush=True)

@@ -110,12 +110,13 @@ def test_anothers_resource_is_as_unknown_as_one_that_nobody_has(
 ) -> None:
     """But for the id itself the answers are the same: they do not tell that there is one."""
     named = {parameter: theirs[parameter] for parameter in theirs if parameter != "Free"}
+    named["ResourceId"] = theirs["SourceId"]
     unknown = {parameter: "x" * len(known) for parameter, known in named.items()}
     answers = []
     for ids in (named, unknown):
         status, reply = call(world, name, **filled(ACTIONS[name], ids))
         text = json.dumps({part: reply.get(part) for part in ("Code", "Message", "Recommend")})
-        for known in ids.values():
+        for known in sorted(ids.values(), key=len, reverse=True):
             text = text.replace(known, "…")
         answers.append((status, text))
     assert answers[0] == answers[1]

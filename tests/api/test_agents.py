@@ -159,7 +159,7 @@ def test_what_is_not_a_message(agent: Agent) -> None:
 def test_an_assignment_that_is_there_is_answered_at_once(agent: Agent, world: World, source: str) -> None:
     status, answer = agent.ask("GET", "/v1/assignment?wait=25")
     assert (status, answer["assignment"]) == (200, None)
-    world.store.servers.assign(source, ASSIGNMENT)
+    world.store.assignments.assign(source, ASSIGNMENT)
     status, body = agent.fetch("GET", f"/v1/assignment?version={answer['version']}&wait=25")
     got = msgspec.json.decode(body, type=agentapi.AssignmentAnswer)
     assert (status, got.assignment) == (200, ASSIGNMENT)
@@ -168,7 +168,7 @@ def test_an_assignment_that_is_there_is_answered_at_once(agent: Agent, world: Wo
 
 def test_a_poll_that_does_not_wait_sees_what_is_new(agent: Agent, world: World, source: str) -> None:
     version = agent.ask("GET", "/v1/assignment?wait=0")[1]["version"]
-    world.store.servers.assign(source, ASSIGNMENT)
+    world.store.assignments.assign(source, ASSIGNMENT)
     answer = agent.ask("GET", f"/v1/assignment?version={version}&wait=0")[1]
     assert answer["assignment"]["run"] == "r-1"
 
@@ -189,7 +189,7 @@ def in_background(act: Callable[[], Any]) -> Callable[[], Any]:
 
 def waiting_poll(agent: Agent, world: World, source: str, wait: int = 25) -> Callable[[], Any]:
     """A long poll that the server holds."""
-    version = world.store.servers.assignment(source)[0]
+    version = world.store.assignments.get(source)[0]
     poll = in_background(lambda: agent.ask("GET", f"/v1/assignment?version={version}&wait={wait}"))
     while source not in world.services.wakeups._waiting:
         time.sleep(0.01)
@@ -204,7 +204,7 @@ def test_a_poll_is_held_until_its_time_is_over(agent: Agent, world: World, sourc
 def test_a_change_in_this_process_wakes_the_poll(agent: Agent, world: World, source: str) -> None:
     world.services.wakeups._tick = 1000.0  # the ticker must not be what delivers
     poll = waiting_poll(agent, world, source)
-    world.store.servers.assign(source, ASSIGNMENT)
+    world.store.assignments.assign(source, ASSIGNMENT)
     world.services.wakeups.wake(source)
     assert poll()[1]["assignment"]["run"] == "r-1"
 
@@ -214,7 +214,7 @@ def test_a_change_by_another_process_is_found_by_the_ticker(
 ) -> None:
     poll = waiting_poll(agent, world, source)
     other = Store.open(records, bytes(32))
-    other.servers.assign(source, ASSIGNMENT)
+    other.assignments.assign(source, ASSIGNMENT)
     other.close()
     assert poll()[1]["assignment"]["run"] == "r-1"
 
@@ -318,7 +318,7 @@ def test_the_agents_own_client(world: World, tls_port: int, certificates: Certif
         assert client.heartbeat(Heartbeat(INVENTORY, "{}", "0.1.0")).heartbeat_rate == 30
         first = client.assignment(0)
         assert first.assignment is None
-        world.store.servers.assign(source, ASSIGNMENT)
+        world.store.assignments.assign(source, ASSIGNMENT)
         assert client.assignment(first.version).assignment == ASSIGNMENT
         client.progress(Progress("r-1", 1, Phase.COPYING, 1, RoundKind.BASELINE, ()))
         client.result(Result("r-1", 1, error=ErrorReport("c", "w", "a")))

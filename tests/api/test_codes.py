@@ -2,7 +2,7 @@
 
 import pytest
 
-from rehost.api import codes, errors
+from rehost.api import codes, errors, sts
 from rehost.api.actions import ACTIONS
 from rehost.api.spec import Action, Fault, Number, Structs, Text, Texts
 
@@ -12,7 +12,7 @@ def _nothing(*_: object) -> dict[str, object]:
 
 
 def test_every_declared_code_is_in_a_table() -> None:
-    for action in ACTIONS.values():
+    for action in (*ACTIONS.values(), *sts.ACTIONS.values()):
         for code in codes.declared(action):
             assert codes.find(code).status in (400, 403, 404), (action.name, code)
 
@@ -20,6 +20,8 @@ def test_every_declared_code_is_in_a_table() -> None:
 def test_every_code_of_the_table_is_some_actions() -> None:
     used = {code for action in ACTIONS.values() for code in codes.declared(action)}
     assert used >= codes.OF_ACTIONS.keys()
+    of_sts = {code for action in sts.ACTIONS.values() for code in codes.declared(action)}
+    assert of_sts >= codes.OF_STS.keys()
 
 
 def test_a_code_that_is_in_no_table_is_noticed() -> None:

@@ -55,9 +55,9 @@ def test_stop_takes_the_assignment_back_in_the_same_transaction(world: World) ->
     job = job_in(world, JobState.SYNCING)
     known = world.store.jobs.get(job)
     assignment = Assignment(known.current_run, job, 1, "ticket", "", 1, ())
-    world.store.servers.assign(known.spec.source_id, assignment)
+    world.store.assignments.assign(known.spec.source_id, assignment)
     world.store.jobs.apply(job, Event.STOP, "test")
-    assert world.store.servers.assignment(known.spec.source_id)[1] is None
+    assert world.store.assignments.get(known.spec.source_id)[1] is None
 
 
 def test_a_stopped_job_says_so_and_its_workflow_is_told(world: World) -> None:

@@ -1,11 +1,14 @@
 """docs/api/ shows the actions as they are."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from rehost.api import reference
+from rehost.api import reference, sts
 from rehost.api.actions import ACTIONS
+from rehost.api.parameters import rows
+from rehost.api.spec import Field, Fields
 from tests.api.story import PAGES, tell
 
 
@@ -21,7 +24,22 @@ def test_the_pages_are_not_stale(pages: dict[str, str]) -> None:
 
 
 def test_every_action_has_an_example(pages: dict[str, str]) -> None:
-    assert [name for name in ACTIONS if "## Example" not in pages[f"{name}.md"]] == []
+    actions = (*ACTIONS, *sts.ACTIONS)
+    assert [name for name in actions if "## Example" not in pages[f"{name}.md"]] == []
+
+
+def fields(of: Fields) -> Iterator[Field]:
+    for field in of:
+        if isinstance(field, Field):
+            yield field
+        else:
+            yield from fields(field.fields)
+
+
+def test_every_field_and_parameter_says_what_it_is() -> None:
+    for action in (*ACTIONS.values(), *sts.ACTIONS.values()):
+        described = [*rows(action.parameters), *fields(action.reply)]
+        assert [one.name for one in described if not one.about] == [], action.name
 
 
 def test_every_rule_says_what_it_is() -> None:

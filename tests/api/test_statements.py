@@ -52,7 +52,7 @@ def test_an_agents_poll_and_heartbeat_of_many(world: World) -> None:
     """One statement tells the versions of all, one transaction takes the heartbeats of all."""
     sources = [world.source().id for _ in range(30)]
     with counted(world) as asked:
-        assert len(world.store.servers.assignment_versions(sources)) == 30
+        assert len(world.store.assignments.versions(sources)) == 30
     assert len([statement for statement in asked if "SELECT" in statement and "lock" not in statement]) == 1
     with counted(world) as one:
         world.store.servers.heartbeats(dict.fromkeys(sources[:1]))

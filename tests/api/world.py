@@ -107,7 +107,7 @@ class World:
         services = Services(
             store,
             Lifecycle(store, workflows, wake=lambda: None),
-            Wakeups(store.servers.assignment_versions),
+            Wakeups(store.assignments.versions),
             install_script=lambda endpoint: f"#!/bin/sh\nENDPOINT='{endpoint}'\n",
             agent_file=lambda: agent,
         )

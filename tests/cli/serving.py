@@ -209,7 +209,7 @@ class Agent:
 
     def assignment(self) -> Assignment | None:
         store = datafolder.open_store(self.plane.data)
-        found = store.servers.assignment(self.source)[1]
+        found = store.assignments.get(self.source)[1]
         store.close()
         return found
 

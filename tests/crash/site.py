@@ -138,7 +138,7 @@ class Site:
             self.store.jobs.get(job),
             self.store.runs.of_jobs([job])[job],
             self.store.images.of_job(job),
-            self.store.servers.assignment(self.source)[1] is not None,
+            self.store.assignments.get(self.source)[1] is not None,
         )
 
     def until(self, condition: Callable[[], object], what: str) -> None:

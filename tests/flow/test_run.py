@@ -35,7 +35,7 @@ def half_copied(run: str) -> Progress:
 
 def test_a_run_goes_from_start_to_image(world: World) -> None:
     source, job_id, run = world.started(replication_parameters='{"bandwidth_limit": 9, "streams": 3}')
-    _, assignment = world.store.servers.assignment(source)
+    _, assignment = world.store.assignments.get(source)
     assert assignment is not None
     assert (assignment.run, assignment.job, assignment.generation) == (run, job_id, 1)
     assert assignment.ticket == f"ticket of {run}.1"
@@ -56,7 +56,7 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert world.driver.reports[image.id] == {"changes": []}
     kept = world.store.runs.get(run)
     assert (kept.image_id, kept.type, kept.ended is not None) == (done.image_id, RunType.MANUAL, True)
-    assert world.store.servers.assignment(source)[1] is None
+    assert world.store.assignments.get(source)[1] is None
     what = [event.what for event in world.store.events.of(job_id)]
     assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]
 
@@ -186,7 +186,7 @@ def test_a_failed_copy_says_what_the_agent_said_and_can_be_started_again(world: 
         "error_msg": "sda is broken",
         "advice": "replace it",
     }
-    assert world.store.servers.assignment(source)[1] is None
+    assert world.store.assignments.get(source)[1] is None
     again = world.lifecycle.start(job_id, "tester")
     assert (again.id, again.generation) == (run, 2)
     syncing = world.until(job_id, JobState.SYNCING)
@@ -253,7 +253,7 @@ def test_a_disk_that_is_gone_is_named(world: World) -> None:
 def test_a_stopped_job_ends_its_workflow_and_goes_on_later(world: World) -> None:
     source, job_id, run = world.started()
     world.lifecycle.stop(job_id, "tester")
-    assert world.store.servers.assignment(source)[1] is None
+    assert world.store.assignments.get(source)[1] is None
     _until_ended(world, run, 1)
     assert world.store.jobs.get(job_id).state is JobState.STOPPED
     world.lifecycle.start(job_id, "tester")
@@ -388,7 +388,7 @@ def test_a_stop_whose_signal_got_lost_is_a_stop(world: World) -> None:
     """What a crash between the row and the signal leaves: the old workflow waits, and is of no more use."""
     source, job_id, run = world.started()
     world.store.jobs.apply(job_id, Event.STOP, "tester")
-    assert world.store.servers.assignment(source)[1] is None
+    assert world.store.assignments.get(source)[1] is None
     assert not world.store.runs.record_progress(source, half_copied(run))
     world.lifecycle.start(job_id, "tester")
     world.until(job_id, JobState.SYNCING)
@@ -496,12 +496,12 @@ def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> No
 
 def test_agents_are_told_where_the_data_plane_went(world: World) -> None:
     source, _, _ = world.started()
-    version, _ = world.store.servers.assignment(source)
+    version, _ = world.store.assignments.get(source)
     world.upkeep.tick()
-    assert world.store.servers.assignment(source)[0] == version
+    assert world.store.assignments.get(source)[0] == version
     world.door.place = ("", 9999)
     world.upkeep.tick()
-    moved, assignment = world.store.servers.assignment(source)
+    moved, assignment = world.store.assignments.get(source)
     assert assignment is not None
     assert (moved > version, assignment.receiver_port) == (True, 9999)
 
@@ -525,14 +525,14 @@ def test_steps_can_be_repeated_at_any_time(world: World) -> None:
     source, job_id, run = world.started()
     world.copied(source, run)
     world.until(job_id, JobState.FINISHED)
-    before = (world.store.jobs.get(job_id), world.driver.images(), world.store.servers.assignment(source))
+    before = (world.store.jobs.get(job_id), world.driver.images(), world.store.assignments.get(source))
     for step in ("prepare", "sync", "build", "check", "finish", "clean"):
         assert getattr(world.steps, step)(run, 1) == "over"
         assert getattr(world.steps, step)("r-none", 1) == "over"
     assert before == (
         world.store.jobs.get(job_id),
         world.driver.images(),
-        world.store.servers.assignment(source),
+        world.store.assignments.get(source),
     )
 
 
@@ -543,9 +543,9 @@ def test_a_step_whose_record_was_lost_is_done_once(world: World) -> None:
     run = world.store.runs.begin(job_id, Event.START, RunType.MANUAL, "tester").id
     assert [world.steps.sync(run, 1), world.steps.clean(run, 1)] == ["over", "over"]
     assert world.steps.prepare(run, 1) == "next"
-    assigned = world.store.servers.assignment(source)
+    assigned = world.store.assignments.get(source)
     assert world.steps.prepare(run, 1) == "next"
-    assert world.store.servers.assignment(source) == assigned
+    assert world.store.assignments.get(source) == assigned
     assert world.steps.sync(run, 1) == "wait"
     assert world.store.runs.record_result(source, Result(run, 1, REPORT))
     assert [world.steps.sync(run, 1), world.steps.sync(run, 1)] == ["next", "next"]

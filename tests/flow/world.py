@@ -107,7 +107,7 @@ class World:
 
     def assignment(self, source: str) -> Assignment:
         """What the source's agent is told."""
-        _, found = self.store.servers.assignment(source)
+        _, found = self.store.assignments.get(source)
         assert found is not None
         return found
 

@@ -121,7 +121,7 @@ def test_a_database_of_any_revision_becomes_one_of_today(
     assert (run.id, run.generation) == ("r-1", 2)
     server = store.servers.get("s-1")
     assert (server.inventory.disks[0].size, server.job_id, server.created) == (8 << 30, "j-1", 1.25)
-    assert store.servers.assignment("s-1") == (4, None)
+    assert store.assignments.get("s-1") == (4, None)
     assert store.images.get("m-1").disks == ("disk-0.qcow2",)
     assert [(code.id, code.used) for code in store.codes.all()] == [("at-1", 1)]
     assert not store.nonces.use("LTAI1", "n", 2e9)

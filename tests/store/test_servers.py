@@ -95,24 +95,24 @@ def test_filters_hold_together_and_pages_count_all(store: Store, register, clock
 
 def test_an_assignment_has_a_version_that_grows(store: Store, register) -> None:
     server = register()
-    first, nothing = store.servers.assignment(server.id)
+    first, nothing = store.assignments.get(server.id)
     assert nothing is None
-    store.servers.assign(server.id, _assignment("r1"))
-    second, assignment = store.servers.assignment(server.id)
+    store.assignments.assign(server.id, _assignment("r1"))
+    second, assignment = store.assignments.get(server.id)
     assert second > first
     assert assignment == _assignment("r1")
 
 
 def test_only_the_assignment_of_the_run_is_withdrawn(store: Store, register) -> None:
     server = register()
-    store.servers.assign(server.id, _assignment("r2"))
-    before = store.servers.assignment(server.id)
-    store.servers.withdraw(server.id, "r1")
-    assert store.servers.assignment(server.id) == before
-    store.servers.withdraw(server.id, "r2")
-    assert store.servers.assignment(server.id) == (before[0] + 1, None)
-    store.servers.withdraw(server.id, "r2")
-    assert store.servers.assignment(server.id) == (before[0] + 1, None)
+    store.assignments.assign(server.id, _assignment("r2"))
+    before = store.assignments.get(server.id)
+    store.assignments.withdraw(server.id, "r1")
+    assert store.assignments.get(server.id) == before
+    store.assignments.withdraw(server.id, "r2")
+    assert store.assignments.get(server.id) == (before[0] + 1, None)
+    store.assignments.withdraw(server.id, "r2")
+    assert store.assignments.get(server.id) == (before[0] + 1, None)
 
 
 def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:

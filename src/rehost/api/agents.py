@@ -114,7 +114,7 @@ class Agents:
 
     def _assignment(self, source_id: str) -> AssignmentAnswer:
         try:
-            version, assignment = self._store.servers.assignment(source_id)
+            version, assignment = self._store.assignments.get(source_id)
             return AssignmentAnswer(version, assignment, self._store.jobs.repeated(source_id))
         except NotFoundError:  # deleted since the poll began
             raise self._deleted(source_id) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rehost.api import errors
 from rehost.api.errors import ApiError
 from rehost.api.spec import Action, Resource
 from rehost.api.values import Values
@@ -16,8 +17,6 @@ from rehost.store.store import Store
 ALL = "*"
 SESSION = "the session's policy"
 _JOB = "replicationJob"
-_UNAUTHORIZED = "A required authorization for the specified action is not supplied."  # the seed's text
-_NO_PERMISSION = "You are not authorized to do this action. You should be authorized by RAM."  # that of STS
 
 
 def resources(action: Action, service: str, values: Values, account: str, region: str) -> tuple[Arn, ...]:
@@ -87,8 +86,5 @@ def _refused(key: AccessKey, action: str, arn: Arn, verdict: Verdict, session: b
         advice = f"The session was narrowed by a policy that lacks the statement {lacking}."
     else:
         advice = f"Attach a policy with the statement {lacking} to {who}."
-    if action.startswith("sts:"):
-        code, text = "NoPermission", _NO_PERMISSION
-    else:
-        code, text = "Forbidden.Unauthorized", _UNAUTHORIZED
-    return ApiError(403, code, f"{text} {who} may not do {action} on {arn}: {why}.", advice)
+    code = "NoPermission" if action.startswith("sts:") else "Forbidden.Unauthorized"
+    return errors.documented(code, f"{who} may not do {action} on {arn}: {why}.", advice)

@@ -54,9 +54,30 @@ OF_REQUESTS: dict[str, Code] = {
     "InvalidTimeStamp.Format": Code(
         400, "Specified time stamp or date value is not well formatted.", "It is not a time of ISO 8601, UTC."
     ),
-    "InvalidSecurityToken.MismatchWithAccessKey": Code(
-        400, "Specified security token is mismatch with the specified AccessKey", "The key has no such token."
+    "MissingSecurityToken": Code(
+        400, "SecurityToken is mandatory for this action.", "The key is a temporary one."
     ),
+    "InvalidSecurityToken.Malformed": Code(
+        400, "Specified SecurityToken is malformed.", "No token looks like this."
+    ),
+    "InvalidSecurityToken.MismatchWithAccessKey": Code(
+        400, "Specified SecurityToken mismatch with the AccessKey.", "The key has no such token."
+    ),
+    "InvalidSecurityToken.Expired": Code(
+        400, "Specified SecurityToken is expired.", "The temporary key is past its end."
+    ),
+    "Throttling.User": Code(
+        400, "Request was denied due to user flow control.",
+        "The access key sends too much; `x-acs-retry-after` has the milliseconds to wait.",
+    ),
+    "Throttling.Api": Code(
+        400, "Request was denied due to api flow control.", "The same of this one action."
+    ),
+    "Forbidden.Unauthorized": Code(
+        403, "A required authorization for the specified action is not supplied.",
+        "The caller's policies do not allow it, or deny it.",
+    ),
+    "RequestTimeout": Code(408, "The request did not arrive in time.", "Its body takes too long."),
     "ServiceUnavailable": Code(
         503, "The request has failed due to a temporary failure of the server.",
         "The control plane has no room for its records.",
@@ -158,6 +179,18 @@ OF_ACTIONS: dict[str, Code] = {
     ),
 }  # fmt: skip
 
+OF_STS: dict[str, Code] = {
+    "NoPermission": Code(
+        403, "You are not authorized to do this action. You should be authorized by RAM.",
+        "The caller's policies do not allow it to assume the role.",
+    ),
+    "EntityNotExist.Role": Code(404, "The role not exists.", "The account has no role of this name."),
+    "InvalidParameter.PolicyGrammar": Code(
+        400, "The parameter Policy has not passed grammar check.", "The session's policy is none of RAM."
+    ),
+}  # fmt: skip
+"""The same as OF_ACTIONS, of the Security Token Service."""
+
 FAMILIES: tuple[tuple[re.Pattern[str], Code], ...] = (
     (re.compile(r"Missing(\w+)"), Code(400, "{} is mandatory for this action.", "It is not given.")),
     (
@@ -197,7 +230,7 @@ def named(fault: Fault, name: str) -> str:
 
 def find(code: str) -> Code:
     """KeyError for one that is not in the tables."""
-    known = OF_REQUESTS.get(code) or OF_ACTIONS.get(code)
+    known = OF_REQUESTS.get(code) or OF_ACTIONS.get(code) or OF_STS.get(code)
     if known is not None:
         return known
     for pattern, family in FAMILIES:

@@ -32,10 +32,10 @@ class ApiError(ReportedError):
         self.retry_after = retry_after
 
 
-def documented(code: str, detail: str = "", recommend: str = "") -> ApiError:
+def documented(code: str, detail: str = "", recommend: str = "", retry_after: float = 0) -> ApiError:
     """A code of the tables: the table's text, and then the case at hand."""
     known = codes.find(code)
-    return ApiError(known.status, code, f"{known.text} {detail}".strip(), recommend)
+    return ApiError(known.status, code, f"{known.text} {detail}".strip(), recommend, retry_after)
 
 
 def refused(error: RehostError) -> ApiError | None:
@@ -49,9 +49,9 @@ def refused(error: RehostError) -> ApiError | None:
         status = 404 if isinstance(error, NotFoundError) else 400
         return ApiError(status, code, _sentence(error.what), error.advice)
     if isinstance(error, RequestTimeoutError):
-        return ApiError(408, code, _sentence(error.what), error.advice)
+        return documented(code, _sentence(error.what), error.advice)
     if isinstance(error, DataFolderFullError | DatabaseUnavailableError):
-        return ApiError(503, "ServiceUnavailable", _sentence(error.what), error.advice)
+        return documented("ServiceUnavailable", _sentence(error.what), error.advice)
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rehost.api import codes
+from rehost.api import codes, sts
 from rehost.api.actions import ACTIONS
 from rehost.api.codes import Code
 from rehost.api.parameters import rows
@@ -16,8 +16,9 @@ GENERATED = "<!-- Generated from src/rehost/api/actions by `make docs`. -->\n\n"
 
 COMMON = """\
 Every request is signed (HMAC-SHA1 version 1.0 or ACS3-HMAC-SHA256) and names `Action` and `Version`,
-2019-06-01. It comes by GET or POST on `/`, with its parameters in the query, in a form, or in both. `Format`
-is `json`, which is the default, or `xml`, whose root is `<ActionResponse>`.
+2019-06-01 (2015-04-01 for the Security Token Service). It comes by GET or POST on `/`, with its parameters in
+the query, in a form, or in both. `Format` is `json`, which is the default, or `xml`, whose root is
+`<ActionResponse>`.
 
 Parameters that an action does not have are ignored, an empty value counts as absent, lists are `Name.1`,
 `Name.2`, …
@@ -37,7 +38,8 @@ class Example:
 
 def pages(examples: Mapping[str, Example]) -> dict[str, str]:
     """Text by file name: an index, the error codes, and one page for each action."""
-    made = {f"{action.name}.md": _page(action, examples.get(action.name)) for action in ACTIONS.values()}
+    actions = (*ACTIONS.values(), *sts.ACTIONS.values())
+    made = {f"{action.name}.md": _page(action, examples.get(action.name)) for action in actions}
     return {"README.md": _index(), "errors.md": _errors(), **made}
 
 
@@ -47,13 +49,21 @@ def cli_line(action: str, request: Mapping[str, str]) -> str:
 
 
 def _index() -> str:
-    lines = [f"{GENERATED}# The API\n", COMMON, "| action | what it does |", "|---|---|"]
-    lines += [
-        f"| [{action.name}]({action.name}.md) | {_marked(action.about, action.addition)} |"
-        for action in ACTIONS.values()
-    ]
+    lines = [f"{GENERATED}# The API\n", COMMON, *_action_table(ACTIONS)]
     lines += ["", "Any of them can be called as `rehost api ACTION --Parameter value …`."]
-    return "\n".join([*lines, "[Error codes](errors.md).\n"])
+    lines += ["[Error codes](errors.md).\n", "## Security Token Service\n", *_action_table(sts.ACTIONS)]
+    return "\n".join(lines) + "\n"
+
+
+def _action_table(actions: Mapping[str, Action]) -> list[str]:
+    return [
+        "| action | what it does |",
+        "|---|---|",
+        *(
+            f"| [{action.name}]({action.name}.md) | {_marked(action.about, action.addition)} |"
+            for action in actions.values()
+        ),
+    ]
 
 
 def _errors() -> str:
@@ -71,6 +81,8 @@ def _errors() -> str:
         *_code_table({pattern: Code(family.status, text, family.when) for text, pattern, family in families}),
         "\n## Of actions\n",
         *_code_table(codes.OF_ACTIONS),
+        "\n## Of the Security Token Service\n",
+        *_code_table(codes.OF_STS),
     ]
     return "\n".join(lines) + "\n"
 
@@ -145,10 +157,11 @@ def _code_table(known: Mapping[str, Code]) -> list[str]:
 
 def _shown(action: Action, example: Example) -> list[str]:
     query = "".join(f"\n&{name}={value}" for name, value in example.request.items())
+    line = f"```sh\n{cli_line(action.name, example.request)}\n```\n"
     return [
         "\n## Example\n",
         f"```\nhttps://HOST:8443/?Action={action.name}{query}\n&<what all requests have>\n```\n",
-        f"```sh\n{cli_line(action.name, example.request)}\n```\n",
+        *([line] if action.name in ACTIONS else []),
         f"```json\n{json.dumps(example.reply, indent=2, ensure_ascii=False)}\n```",
     ]
 

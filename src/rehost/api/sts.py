@@ -3,7 +3,6 @@
 import re
 
 from rehost.api import errors
-from rehost.api.errors import ApiError
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Form, Kind, Nested, Number, Resource, Text
 from rehost.api.values import Values
@@ -31,10 +30,9 @@ def assume_role(call: Call, values: Values) -> dict[str, object]:
             raise NotFoundError(arn)
         name = call.store.principals.get(account, PrincipalKind.ROLE, role).name
     except PolicyError as error:
-        text = f"The parameter Policy has not passed grammar check: {error.what}."
-        raise ApiError(400, "InvalidParameter.PolicyGrammar", text, error.advice) from None
+        raise errors.documented("InvalidParameter.PolicyGrammar", f"{error.what}.", error.advice) from None
     except NotFoundError:
-        raise ApiError(404, "EntityNotExist.Role", f"The role not exists: {errors.shown(arn)}.") from None
+        raise errors.documented("EntityNotExist.Role", f"It is {errors.shown(arn)}.") from None
     session = values.text("RoleSessionName")
     made = call.store.keys.create_session(
         account, name, values.integer("DurationSeconds"), name=session, policy=policy,
@@ -87,6 +85,7 @@ ACTIONS: dict[str, Action] = {
             ),
             assume_role,
             (Nested("AssumedRoleUser", _ASSUMED), Nested("Credentials", _CREDENTIALS)),
+            codes=("NoPermission", "EntityNotExist.Role", "InvalidParameter.PolicyGrammar"),
             resources=(Resource("", "RoleArn"),),
         ),
         Action(
@@ -95,10 +94,10 @@ ACTIONS: dict[str, Action] = {
             (),
             get_caller_identity,
             (
-                Field("AccountId", Kind.STRING),
+                Field("AccountId", Kind.STRING, "The caller's account."),
                 Field("IdentityType", Kind.STRING, "Account, RAMUser or AssumedRoleUser."),
-                Field("PrincipalId", Kind.STRING),
-                Field("Arn", Kind.STRING),
+                Field("PrincipalId", Kind.STRING, "The user, <role>:<session>, or the account itself."),
+                Field("Arn", Kind.STRING, "The same as an ARN."),
             ),
         ),
     )

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from rehost.api import errors
 from rehost.api.errors import ApiError
 from rehost.api.limits import Limits
 from rehost.core.throttle import Rate, take
@@ -29,10 +30,10 @@ class Throttle:
         """
         owner = key.issuer or key.id
         if wait := self._take((owner, ""), self._limits.per_key):
-            raise _refused("Throttling.User", "user", wait)
+            raise _refused("Throttling.User", wait)
         rate = self._limits.actions.get(action, self._limits.per_action)
         if wait := self._take((owner, action), rate):
-            raise _refused("Throttling.Api", "api", wait)
+            raise _refused("Throttling.Api", wait)
 
     def tells_of_refusal(self, key: AccessKey) -> bool:
         """Whether one more signature that is not this key's is worth an entry: who guesses is not to fill the
@@ -50,11 +51,6 @@ class Throttle:
         return wait
 
 
-def _refused(code: str, what: str, wait: float) -> ApiError:
-    return ApiError(
-        400,
-        code,
-        f"Request was denied due to {what} flow control.",
-        f"Wait {wait:.3f} s and send fewer requests; the control plane's limits.json has the limits.",
-        retry_after=wait,
-    )
+def _refused(code: str, wait: float) -> ApiError:
+    advice = f"Wait {wait:.3f} s and send fewer requests; the control plane's limits.json has the limits."
+    return errors.documented(code, recommend=advice, retry_after=wait)

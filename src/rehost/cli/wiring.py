@@ -101,7 +101,7 @@ def _serve(
     stack.callback(upkeep.close)
     files = AgentFiles(_cache(config) / "agent", keys.ca_pem())
     files.build_in_background()
-    wakeups = Wakeups(store.servers.assignment_versions)
+    wakeups = Wakeups(store.assignments.versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
     known = limits.load(config.data / limits.FILE, gateway.action_names())
     store.audit.kept_days = known.audit_days

@@ -123,7 +123,7 @@ class Upkeep:
             self._signalled.add(workflow)
         place = self._door.here()
         if place is not None:
-            self._store.servers.readdress(job.spec.source_id, run.id, *place)
+            self._store.assignments.readdress(job.spec.source_id, run.id, *place)
         source = self._store.servers.get(job.spec.source_id)
         if source.offline and run.result is None:
             info = offline_info(run.progress, source.heartbeat)

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from rehost.core.errors import (
     DuplicateNameError,
-    NotFoundError,
     QuotaExceededError,
     SourceServerStateError,
 )
@@ -16,6 +15,7 @@ from rehost.core.ids import Kind
 from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
 from rehost.store import servers, tokens, transition
+from rehost.store.assignments import unknown
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
@@ -216,7 +216,7 @@ def _check_source(connection: sa.Connection, account: str, source_id: str, now: 
     connection.execute(lock)  # so that of two jobs that are made at once the second one finds the first
     server = servers.read(connection, source_id, now)
     if server.account != account:
-        raise NotFoundError(f"there is no source server {source_id}", "list them with: rehost source list")
+        raise unknown(source_id)
     unfinished = sa.select(jobs.c.id).where(
         jobs.c.source_id == source_id, jobs.c.status.in_([status.value for status in UNFINISHED])
     )

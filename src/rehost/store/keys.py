@@ -142,12 +142,10 @@ class AccessKeys:
     def reseal(self) -> int:
         """Seal all secrets by the newest key; how many there are.
 
-        A writer that sealed by an older key did so in a transaction that ends before this one begins: SQLite
-        has one writer, on PostgreSQL the table is locked.
+        A writer that sealed by an older key did so in a transaction that ends before this one begins: writers
+        take turns.
         """
         with self._database.write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("LOCK TABLE access_keys IN SHARE ROW EXCLUSIVE MODE")
             rows = connection.execute(sa.select(access_keys.c.id, access_keys.c.secret)).all()
             for row in rows:
                 secret = self._box.seal(self._box.open(row.secret, row.id), row.id)

@@ -151,12 +151,9 @@ workgroups = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("account", String, nullable=False, index=True),
-    Column("client_token", String),
-    Column("asked", Text, nullable=False),  # how it was asked for, to know a repeated request by
     Column("name", String, nullable=False),
     Column("description", String, nullable=False),
     Column("created", Float, nullable=False),
-    Index("workgroups_token", "account", "client_token", unique=True),
     Index("workgroups_name", "account", "name", unique=True),
 )
 

@@ -1,18 +1,17 @@
-"""Source servers: identities of agents, what they tell of their machines, and what they are asked to do."""
+"""Source servers: identities of agents, and what they tell of their machines."""
 
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from rehost.core.agentapi import Assignment, Heartbeat, Register
+from rehost.core.agentapi import Heartbeat, Register
 from rehost.core.errors import (
     AgentIdentityError,
     DuplicateSourceNameError,
-    NotFoundError,
     RelatedJobError,
     RunningJobError,
     SourceServerStateError,
@@ -21,7 +20,7 @@ from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, Status
 from rehost.core.server import Inventory, ServerState
 from rehost.store import codes, transition
-from rehost.store.assignments import take_back
+from rehost.store.assignments import unknown
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
@@ -32,7 +31,6 @@ from rehost.store.transition import Job
 HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
 
-_MANY = 500
 Moment = float | sa.ColumnElement[float]
 
 _table = source_servers.c
@@ -145,7 +143,7 @@ class SourceServers:
     def heartbeat(self, server_id: str, beat: Heartbeat) -> None:
         """NotFoundError when there is none."""
         if server_id in self.heartbeats({server_id: beat}):
-            raise _unknown(server_id)
+            raise unknown(server_id)
 
     def heartbeats(self, beats: Mapping[str, Heartbeat | None]) -> frozenset[str]:
         """Those of many, in one transaction: None says the same as the one before. The ids of those that are
@@ -204,50 +202,11 @@ class SourceServers:
             connection.execute(sa.delete(source_servers).where(_table.id == server_id))
             forget(connection, server_id)
 
-    def assignment(self, server_id: str) -> tuple[int, Assignment | None]:
-        """What the agent has to do, and its version; NotFoundError when there is no such source."""
-        query = sa.select(_table.assignment_version, _table.assignment).where(_table.id == server_id)
-        with self._database.read() as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            raise _unknown(server_id)
-        return row.assignment_version, row.assignment
-
-    def assignment_versions(self, server_ids: Sequence[str]) -> dict[str, int]:
-        """Of those that are there, in one query: what one ticker asks for all long polls of a process.
-
-        Of many it is quicker to go through the index of all versions than to look for each.
-        """
-        query = sa.select(_table.id, _table.assignment_version)
-        if len(server_ids) <= _MANY:
-            query = query.where(_table.id.in_(server_ids))
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
     def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
         """The workgroup of each of those that are there; empty: in none."""
         query = sa.select(_table.id, _table.workgroup_id).where(_table.id.in_(server_ids))
         with self._database.read() as connection:
             return {row.id: row.workgroup_id for row in connection.execute(query)}
-
-    def assign(self, server_id: str, assignment: Assignment) -> None:
-        self._update(server_id, assignment=assignment, assignment_version=_table.assignment_version + 1)
-
-    def withdraw(self, server_id: str, run: str) -> None:
-        """Take a run's assignment back; another run's stays, and a source that is gone is no error."""
-        with self._database.write() as connection:
-            take_back(connection, server_id, run)
-
-    def readdress(self, server_id: str, run: str, host: str, port: int) -> None:
-        """Tell the agent that carries a run out where the data plane is now, if it is not where it was."""
-        with self._database.write() as connection:
-            query = sa.select(_table.assignment).where(_table.id == server_id)
-            old = connection.execute(query).scalar_one_or_none()
-            if old is None or old.run != run or (old.receiver_host, old.receiver_port) == (host, port):
-                return
-            new = replace(old, receiver_host=host, receiver_port=port)
-            version = _table.assignment_version + 1
-            connection.execute(_of(server_id).values(assignment=new, assignment_version=version))
 
     def emptied(self) -> tuple[str, ...]:
         """The source servers that are Deleting and have no job left."""
@@ -256,17 +215,12 @@ class SourceServers:
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def _update(self, server_id: str, **values: Any) -> None:
-        with self._database.write() as connection:
-            if not connection.execute(_of(server_id).values(**values)).rowcount:
-                raise _unknown(server_id)
-
 
 def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     """A source server inside the caller's transaction; NotFoundError when there is none."""
     row = connection.execute(_ONE, {"now": now, "server_id": server_id}).first()
     if row is None:
-        raise _unknown(server_id)
+        raise unknown(server_id)
     return _record(row)
 
 
@@ -286,10 +240,6 @@ def _beat(server_id: str, beat: Heartbeat) -> dict[str, Any]:
 
 def _of(server_id: Any) -> sa.Update:
     return source_servers.update().where(_table.id == server_id)
-
-
-def _unknown(server_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no source server {server_id}", "list them with: rehost source list")
 
 
 def _check_name(connection: sa.Connection, server: SourceServer, name: str) -> None:

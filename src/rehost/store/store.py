@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehost.store.accounts import Accounts
+from rehost.store.assignments import Assignments
 from rehost.store.audit import AuditTrail
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
@@ -36,6 +37,7 @@ class Store:
     audit: AuditTrail
     codes: ActivationCodes
     servers: SourceServers
+    assignments: Assignments
     jobs: Jobs
     runs: Runs
     tokens: ClientTokens
@@ -67,6 +69,7 @@ class Store:
             AuditTrail(database),
             ActivationCodes(database),
             SourceServers(database),
+            Assignments(database),
             Jobs(database),
             Runs(database),
             ClientTokens(database),

@@ -1,6 +1,5 @@
 """Workgroups: source servers that are migrated together. A source server is in one of them at most."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +11,6 @@ from rehost.core.errors import (
     AlreadyAssociatedError,
     BootCheckError,
     DuplicateWorkgroupNameError,
-    IdempotencyError,
     NotAssociatedError,
     NotFoundError,
     WorkgroupNotEmptyError,
@@ -20,11 +18,13 @@ from rehost.core.errors import (
 )
 from rehost.core.ids import Kind
 from rehost.core.job import Status
+from rehost.store import tokens
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs, source_servers, workgroups
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
+from rehost.store.tokens import Token
 
 QUOTA = 1000  # workgroups that an account can have
 
@@ -78,7 +78,7 @@ class Workgroups:
         name: str,
         description: str,
         tags: Sequence[Tag],
-        token: str | None,
+        token: Token | None,
         actor: str,
         quota: int = QUOTA,
     ) -> str:
@@ -86,17 +86,16 @@ class Workgroups:
 
         IdempotencyError, DuplicateWorkgroupNameError or WorkgroupQuotaError; then nothing has changed.
         """
-        asked = json.dumps([name, description, sorted([tag.key, tag.value] for tag in tags)])
         with self._database.write() as connection:
-            earlier = _made_by(connection, account, token)
-            if earlier is not None:
-                return _same(earlier, asked)
+            if earlier := tokens.made(connection, account, token):
+                return earlier
             _check_name(connection, account, name, "")
             _check_quota(connection, account, quota)
             group, now = new_id(Kind.WORKGROUP), self._database.now()
-            row = {"name": name, "description": description, "client_token": token, "asked": asked}
-            connection.execute(workgroups.insert().values(id=group, account=account, created=now, **row))
+            row = {"name": name, "description": description, "created": now}
+            connection.execute(workgroups.insert().values(id=group, account=account, **row))
             put(connection, account, Taggable.WORKGROUP, group, tags)
+            tokens.keep(connection, now, account, token, group)
             note(connection, now, group, actor, "CREATE", name)
             return group
 
@@ -173,22 +172,6 @@ class Workgroups:
                         f"the source server {source} is {where}", "name those that are in the workgroup"
                     )
             connection.execute(_of(sources).values(workgroup_id=""))
-
-
-def _made_by(connection: sa.Connection, account: str, token: str | None) -> Any:
-    if token is None:
-        return None
-    query = sa.select(workgroups).where(_table.account == account, _table.client_token == token)
-    return connection.execute(query).first()
-
-
-def _same(earlier: Any, asked: str) -> str:
-    if earlier.asked != asked:
-        raise IdempotencyError(
-            f"the ClientToken was used for the workgroup {earlier.id} with other parameters",
-            "repeat the same request, or use a new token",
-        )
-    return str(earlier.id)
 
 
 def _check_name(connection: sa.Connection, account: str, name: str, itself: str) -> None:

@@ -10,6 +10,7 @@ SPEC = (
     "InvalidReplicationParameters.Malformed",
     "InvalidScheduledStartTime.ValueNotSupported",
     "InvalidValidTime.ValueNotSupported",
+    "InvalidInstanceRamRole.NotFound",
     "UnsupportedTargetType",
     "ReplicationJobName.Duplicate",
     "ReplicationJobDataDiskIndex.Invalid",

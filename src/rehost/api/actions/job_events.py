@@ -18,7 +18,7 @@ FIELDS: Fields = (
             ),
             Field("Event", Kind.STRING, "CREATE, START, PREPARED, …"),
             Field("State", Kind.STRING, "Status and business status from then on; empty: as before."),
-            Field("Time", Kind.TIME),
+            Field("Time", Kind.TIME, "When it happened."),
         ),
     ),
     *paging.REPLY,

@@ -65,6 +65,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
 def modify(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
     inventory = servers.own(call, job.spec.source_id).inventory
+    _check_instance_role(call, values.text("InstanceRamRole"))
 
     def change(job: Job) -> JobSpec:
         job_changes.check_status(values, job)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from rehost.api import errors
 from rehost.api.actions import paging, servers, tag_parameters
+from rehost.api.idempotency import token_of
 from rehost.api.services import Call
 from rehost.api.spec import (
     NAME,
@@ -35,7 +36,7 @@ def create(call: Call, values: Values) -> dict[str, object]:
         values.text("Name"),
         values.text("Description"),
         tag_parameters.tags(values),
-        values.text("ClientToken") or None,
+        token_of("CreateWorkgroup", values),
         call.actor,
     )
     return {"WorkgroupId": group}

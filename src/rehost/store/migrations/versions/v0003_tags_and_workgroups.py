@@ -24,15 +24,12 @@ def _add_workgroups() -> None:
         "workgroups",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
-        sa.Column("client_token", sa.String(), nullable=True),
-        sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("description", sa.String(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_workgroups_account"), "workgroups", ["account"], unique=False)
-    op.create_index("workgroups_token", "workgroups", ["account", "client_token"], unique=True)
     op.create_index("workgroups_name", "workgroups", ["account", "name"], unique=True)
     for name in ("workgroup_id", "resource_group_id"):
         op.add_column("source_servers", sa.Column(name, sa.String(), nullable=False, server_default=""))
