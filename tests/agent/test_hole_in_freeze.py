@@ -14,13 +14,14 @@ from rehost.agent.hooks import POST_THAW, PRE_FREEZE
 from rehost.core.agentapi import RunOptions
 from tests.agent.agent_process import Outcome
 from tests.agent.copying import Lab, lab
-from tests.agent.processes import agent, answer, line_of
+from tests.agent.processes import agent, answer
 from tests.agent.scripts import Scripts
 from tests.agent.test_run_interrupted import wait_for
 from tests.agent.tortured import Frozen
 from tests.loopdisks import LoopDisks
 from tests.netlab.link import Link, link
 from tests.netlab.shape import Shape
+from tests.processes import line_of
 
 MIB = 1 << 20
 OPTIONS = RunOptions(freeze_deadline=5.0)

@@ -73,6 +73,7 @@ class World:
     def __init__(self, folder: Path, records: Path | str) -> None:
         self._engine_records = records / "dbos.db" if isinstance(records, Path) else records
         self.store = Store.open(records, bytes(32))
+        self.folder = folder
         self.driver = MemoryDriver(folder / "driver")
         self.converter = NoConversion()
         self.door = FixedDoor()

@@ -7,7 +7,6 @@ says. So the number moves as the clock does, whatever the bytes of one disk or t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from statistics import median
 
 from rehost.core.agentapi import Phase, Progress
 
@@ -127,4 +126,11 @@ def percent(course: Course, fraction: float) -> float:
 def expected(courses: Sequence[Course]) -> dict[Stage, float]:
     """What each stage took in the middle of some runs that have ended."""
     took = {stage: [c.seconds[stage] for c in courses if stage in c.seconds] for stage in Stage}
-    return {stage: median(took[stage]) if took[stage] else MEASURED[stage] for stage in Stage}
+    return {stage: _median(took[stage]) if took[stage] else MEASURED[stage] for stage in Stage}
+
+
+def _median(values: Sequence[float]) -> float:
+    """Of at least one. The standard library's is in a module that the agent's file need not carry for it."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

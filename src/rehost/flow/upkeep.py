@@ -63,8 +63,8 @@ class Upkeep:
 
     def tick(self) -> None:
         """Do all duties once."""
-        self.tidy()
         self.steer()
+        self.tidy()
 
     def tidy(self) -> None:
         """What may take long."""
