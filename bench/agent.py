@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from rehost.agent import inventory
-from rehost.agent.run import Settings, carry_out
+from rehost.agent.copy.run import Settings, carry_out
+from rehost.agent.survey import inventory
 from rehost.core.agentapi import Assignment
 from rehost.wire.tls import client_context
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bench.agent import Task
 from bench.place import Place
-from rehost.agent import checkpoint
+from rehost.agent.copy import checkpoint
 from rehost.block.layer import chain
 from rehost.block.volume import VolumeShape
 from rehost.compute.driver import VolumeSpec

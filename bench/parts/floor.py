@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.place import Place
-from rehost.agent import inventory
-from rehost.agent.reader import BATCH
+from rehost.agent.copy.reader import BATCH
+from rehost.agent.survey import inventory
 from rehost.block.file import FileDevice, open_source, open_volume
 from rehost.block.linux import aligned_buffer
 from rehost.core import digest

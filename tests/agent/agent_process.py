@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from rehost.agent import disks, inventory
+from rehost.agent.copy.run import Settings, carry_out
 from rehost.agent.hooks import Place
-from rehost.agent.host import Host
-from rehost.agent.run import Settings, carry_out
+from rehost.agent.survey import disks, inventory
+from rehost.agent.survey.host import Host
 from rehost.block.device import Device
 from rehost.block.file import open_source
 from rehost.block.filters import Throttle

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rehost.agent import inventory
-from rehost.agent.run import Settings, carry_out
+from rehost.agent.copy.run import Settings, carry_out
+from rehost.agent.survey import inventory
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, RunOptions, RunReport
 from rehost.core.extent import Extent, chunk_size_for

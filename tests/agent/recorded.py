@@ -6,7 +6,7 @@ import os
 import zlib
 from pathlib import Path
 
-from rehost.agent.host import Host
+from rehost.agent.survey.host import Host
 
 DATA = Path(__file__).with_name("data")
 

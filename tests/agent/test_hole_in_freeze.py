@@ -13,10 +13,10 @@ import pytest
 from rehost.agent.hooks import POST_THAW, PRE_FREEZE
 from rehost.core.agentapi import RunOptions
 from tests.agent.agent_process import Outcome
+from tests.agent.copy.test_run_interrupted import wait_for
 from tests.agent.copying import Lab, lab
 from tests.agent.processes import agent, answer
 from tests.agent.scripts import Scripts
-from tests.agent.test_run_interrupted import wait_for
 from tests.agent.tortured import Frozen
 from tests.loopdisks import LoopDisks
 from tests.netlab.link import Link, link

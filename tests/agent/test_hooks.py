@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from rehost.agent import hooks
+from rehost.agent.copy.run import Settings
 from rehost.agent.hooks import POST_THAW, PRE_FREEZE, Debt, scripts_of, settle
-from rehost.agent.run import Settings
 from rehost.core.agentapi import RunOptions
 from rehost.core.errors import FreezeError, HookError, RunStoppedError
+from tests.agent.copy.test_run_interrupted import agent, wait_for
 from tests.agent.copying import Lab, lab
 from tests.agent.scripts import Scripts
-from tests.agent.test_run_interrupted import agent, wait_for
 from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.processes import line_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rehost.agent import checkpoint
+from rehost.agent.copy import checkpoint
 from rehost.core.agentapi import RunOptions, RunReport
 from rehost.core.extents import MOST
 from rehost.core.round import RoundKind

@@ -2,8 +2,8 @@
 
 import time
 
+from rehost.agent.copy.tally import DiskTally
 from rehost.agent.progress import Backlog, Rate, eta
-from rehost.agent.tally import DiskTally
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import checkpoint, control, outcome
-from rehost.agent.checkpoint import Checkpoint, VolumeCheckpoint
+from rehost.agent import control, outcome
 from rehost.agent.control import ControlClient
+from rehost.agent.copy import checkpoint
+from rehost.agent.copy.checkpoint import Checkpoint, VolumeCheckpoint
 from rehost.agent.outcome import Outcome
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import Runner, at_control_plane

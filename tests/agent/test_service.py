@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import checkpoint, control, identity
+from rehost.agent import control, identity
 from rehost.agent.control import ControlClient, RefusedError
-from rehost.agent.host import Host
+from rehost.agent.copy import checkpoint
 from rehost.agent.identity import Identity
 from rehost.agent.runner import CarryOut
 from rehost.agent.service import Service
+from rehost.agent.survey.host import Host
 from rehost.api.wakeups import Wakeups
 from rehost.cli import keyring
 from rehost.core.agentapi import Assignment, AssignmentVolume, Progress, Register, RunReport

@@ -11,9 +11,9 @@ import pytest
 from rehost.agent import reporter
 from rehost.agent.control import ControlClient
 from rehost.agent.heart import Heart
-from rehost.agent.host import Host
 from rehost.agent.reporter import Reporter
-from rehost.agent.systeminfo import UsageMeter
+from rehost.agent.survey.host import Host
+from rehost.agent.survey.systeminfo import UsageMeter
 from rehost.core.errors import SourceReadError
 from rehost.core.server import Inventory
 from tests.agent.builders import INVENTORY, PROGRESS

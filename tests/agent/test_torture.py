@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent.run import Settings
+from rehost.agent.copy.run import Settings
 from rehost.core.agentapi import RunOptions, RunReport
 from rehost.track import ladder
 from rehost.track.bpf import attach

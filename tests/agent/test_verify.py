@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rehost.agent import disks as inventory
-from rehost.agent.host import Host
-from rehost.agent.verifying import recognized
+from rehost.agent.survey import disks as inventory
+from rehost.agent.survey.host import Host
+from rehost.agent.verify.verifying import recognized
 from rehost.block import digestfile, replica
 from rehost.block.digestfile import DigestedDisk, Header
 from rehost.block.volume import VolumeShape

@@ -5,8 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from rehost.agent import checkpoint, identity, outcome
-from rehost.agent.checkpoint import Checkpoint
+from rehost.agent import identity, outcome
+from rehost.agent.copy import checkpoint
+from rehost.agent.copy.checkpoint import Checkpoint
 from rehost.agent.outcome import Outcome
 from rehost.block import replica
 from rehost.block.layer import chain

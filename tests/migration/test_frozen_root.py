@@ -9,7 +9,7 @@ import pytest
 
 from demo import source_machine
 from demo.source_server import CONTROL_PLANE, SourceServer
-from rehost.agent import bundle
+from rehost.agent.install import bundle
 from rehost.block.volume import VolumeShape
 from rehost.core.agentapi import Assignment, AssignmentVolume, RunOptions
 from rehost.machine import accel

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import disks as inventory
-from rehost.agent.host import Host
+from rehost.agent.survey import disks as inventory
+from rehost.agent.survey.host import Host
 from rehost.block.file import open_source
 from rehost.core.errors import SourceDiskChangedError
 from rehost.core.extent import Extent, total

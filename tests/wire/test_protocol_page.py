@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rehost.agent import sender
+from rehost.agent.copy import sender
 from rehost.receive import admissions, batch, server, session
 from rehost.wire import channel
 from rehost.wire import messages as m

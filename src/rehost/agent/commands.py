@@ -14,10 +14,12 @@ from pathlib import Path
 import msgspec
 
 from rehost import __version__
-from rehost.agent import config, disks, hooks, identity, installation, inventory, logs
+from rehost.agent import config, hooks, identity, logs
 from rehost.agent.control import ControlClient, persist
-from rehost.agent.host import Host
-from rehost.agent.installation import Places
+from rehost.agent.install import installation
+from rehost.agent.install.installation import Places
+from rehost.agent.survey import disks, inventory
+from rehost.agent.survey.host import Host
 from rehost.block import digestfile
 from rehost.core.agentapi import Assignment, Progress, Register, RunReport
 from rehost.core.errors import ControlPlaneError, InvalidValueError, RehostError
@@ -146,7 +148,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
-    from rehost.agent.run import Settings, carry_out  # late: only this command needs all of it
+    from rehost.agent.copy.run import Settings, carry_out  # late: only this command needs all of it
     from rehost.agent.service import Service
 
     debt = arguments.state / hooks.DEBT
@@ -180,9 +182,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """0 when all disks that are compared equal the run, else DIFFERENT."""
-    from rehost.agent import verifyview
-    from rehost.agent.verifying import chosen, parse_named
-    from rehost.agent.verifying import verify as verify_disk
+    from rehost.agent.verify import verifyview
+    from rehost.agent.verify.verifying import chosen, parse_named
+    from rehost.agent.verify.verifying import verify as verify_disk
 
     header = digestfile.read_header(arguments.file)
     paths = chosen(header.disks, parse_named(arguments.named))

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from rehost.agent.final import Final
-from rehost.agent.sources import Source
+from rehost.agent.copy.final import Final
+from rehost.agent.copy.sources import Source
 from rehost.core.agentapi import PartitionConsistency
 from rehost.core.server import device_name
 from rehost.track.mounts import FileSystem

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from rehost import __version__
-from rehost.agent import systeminfo
 from rehost.agent.control import ControlClient
-from rehost.agent.systeminfo import UsageMeter
+from rehost.agent.survey import systeminfo
+from rehost.agent.survey.systeminfo import UsageMeter
 from rehost.agent.trouble import Trouble
 from rehost.core.agentapi import Heartbeat
 from rehost.core.errors import RehostError, code_of

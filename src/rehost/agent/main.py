@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     # Late: the parser answers --help and mistakes without loading TLS and the rest.
     from rehost.agent import commands
-    from rehost.agent.installation import Places
+    from rehost.agent.install.installation import Places
 
     arguments.places = Places()
     if "disk" in arguments:

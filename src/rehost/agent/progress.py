@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
-from rehost.agent.tally import DiskTally, Tally
+from rehost.agent.copy.tally import DiskTally, Tally
 from rehost.core.agentapi import DiskProgress, Phase, Progress
 
 INTERVAL = 1.0  # seconds

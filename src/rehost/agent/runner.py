@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rehost.agent import checkpoint, outcome
+from rehost.agent import outcome
 from rehost.agent.control import ControlClient, RefusedError, persist
+from rehost.agent.copy import checkpoint
 from rehost.agent.outcome import Outcome
 from rehost.agent.reporter import Reporter
 from rehost.block.crashpoint import reach

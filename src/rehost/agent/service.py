@@ -10,11 +10,11 @@ from pathlib import Path
 from rehost import __version__
 from rehost.agent.control import ControlClient, RefusedError, persist
 from rehost.agent.heart import Heart
-from rehost.agent.host import Host
 from rehost.agent.identity import Identity
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import CarryOut, Runner, at_control_plane
-from rehost.agent.systeminfo import UsageMeter
+from rehost.agent.survey.host import Host
+from rehost.agent.survey.systeminfo import UsageMeter
 from rehost.block.durable import sweep
 from rehost.core.errors import AgentIdentityError
 from rehost.core.server import Inventory

@@ -4,8 +4,8 @@ import logging
 import threading
 from pathlib import Path
 
-from rehost.agent.bundle import Bundle, build
-from rehost.agent.installer import render_install_script
+from rehost.agent.install.bundle import Bundle, build
+from rehost.agent.install.installer import render_install_script
 from rehost.core.errors import RehostError
 
 _log = logging.getLogger(__name__)

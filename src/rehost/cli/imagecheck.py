@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehost.agent.comparing import compare
+from rehost.agent.verify.comparing import compare
 from rehost.block.digestfile import DigestedDisk, Header
 from rehost.block.digests import root_of
 from rehost.compute.driver import Image

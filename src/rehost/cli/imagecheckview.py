@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rehost.agent import verifyview
-from rehost.agent.verifying import Verified
+from rehost.agent.verify import verifyview
+from rehost.agent.verify.verifying import Verified
 from rehost.cli.imagecheck import VolumeCheck
 from rehost.core.units import bytes_text
 from rehost.core.verification import Finding

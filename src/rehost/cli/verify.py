@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rehost.agent import verifyview
-from rehost.agent.verifying import chosen, parse_named
-from rehost.agent.verifying import verify as verify_disk
+from rehost.agent.verify import verifyview
+from rehost.agent.verify.verifying import chosen, parse_named
+from rehost.agent.verify.verifying import verify as verify_disk
 from rehost.block import digestfile
 from rehost.cli import datafolder, imagecheckview
 from rehost.cli.bars import Bars

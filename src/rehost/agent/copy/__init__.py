@@ -1,0 +1,1 @@
+"""Copying disks while the server works: rounds, the freeze, streams to the receiver."""

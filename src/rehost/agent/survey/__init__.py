@@ -1,0 +1,1 @@
+"""What there is on this server: disks, file systems, boot, use."""
