@@ -77,14 +77,17 @@ class GuestJob:
             **task,  # type: ignore[arg-type]
         )
         words = f"exec {prefix} python3 agent_process.py '{msgspec.json.encode(told).decode()}'"
+        said: list[str] = []
         with self.guest.session(f"cd /opt && {words} 2>&1") as talk:
-            while (line := talk.readline()) == "frozen\n":
-                while_frozen()
-                talk.write("go\n")
+            while (line := talk.readline()) and not line.startswith("{"):
+                said.append(line)  # its log, too
+                if line == "frozen\n":
+                    while_frozen()
+                    talk.write("go\n")
         try:
             return msgspec.json.decode(line, type=Outcome)
         except msgspec.DecodeError:
-            raise AssertionError(f"the agent said {line!r}") from None
+            raise AssertionError(f"the agent said {said} and {line!r}") from None
 
     def _assignment(self) -> Assignment:
         volumes = tuple(

@@ -14,7 +14,7 @@ from rehost.core.errors import AgentInstallError
 
 PACKAGES = ("blake3", "msgspec", "zstandard")
 _OWN = ("agent", "block", "core", "track", "wire")
-_NOT_OWN = ("agent/bundle", "agent/bundling", "agent/installer")
+_NOT_OWN = ("agent/install/bundle", "agent/install/bundling", "agent/install/installer")
 
 # Whole folders and modules of the standard library that nothing in the agent comes near.
 _LEFT_OUT = frozenset(
