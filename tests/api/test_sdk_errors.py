@@ -98,9 +98,7 @@ ALL = [
     for code in known
     if code not in CANNOT_OCCUR and code != "InternalError"
 ]
-READERS = {
-    name: SDKS[name] for name in ("classic-POST-JSON", "classic-GET-XML", "tea-ACS3-sync", "tea-V1-sync")
-}
+READERS = [SDKS[name] for name in ("classic-POST-JSON", "classic-GET-XML", "tea-ACS3-sync", "tea-V1-sync")]
 
 
 @dataclass
