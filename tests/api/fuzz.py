@@ -6,6 +6,7 @@ how many requests it sent; with another one, and the request, when an answer was
 
 import io
 import random
+import shutil
 import sys
 import tempfile
 from contextlib import redirect_stderr
@@ -31,7 +32,7 @@ VALUES = [
     "", "1", "20", "true", "Image", "sourceserver", "2030-01-01T00:00:00Z", '{"bandwidth_limit":1}',
     '{"Version":"1","Statement":[]}', "999999999999", "迁移", "/dev/sdb", "1_0",
 ]  # fmt: skip
-LIFE = 200  # requests, after which there are new resources: requests delete some
+LIFE = 500  # requests, after which all begins anew: requests delete what others need, and use quotas up
 
 Wire = tuple[str, bytes, dict[str, str], bytes]  # method, query, headers, body
 
@@ -39,16 +40,18 @@ Wire = tuple[str, bytes, dict[str, str], bytes]  # method, query, headers, body
 class Requests:
     """Requests made of a fuzzer's bytes: signed ones with odd parameters, and odd ones altogether."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._count = 0
-        self._good: dict[str, str] = {}
-        world.store.principals.create(ACCOUNT, PrincipalKind.ROLE, "reader")
+        self._world = self._made()
+        self._good = self._resources()
 
     def answer(self, data: bytes) -> gateway.Reply:
-        if self._count % LIFE == 0:
-            self._good = self._resources()
         self._count += 1
+        if self._count % LIFE == 0:
+            self._world.store.close()
+            self._world = self._made()
+            self._good = self._resources()
         choose = atheris.FuzzedDataProvider(data)
         make = (self._signed_v1, self._signed_v3, self._odd_headers, self._raw)
         method, query, headers, body = make[choose.ConsumeIntInRange(0, len(make) - 1)](choose)
@@ -58,9 +61,17 @@ class Requests:
             return gateway.refuse(error, "json", "", "")
         return gateway.answer(request, self._world.services, gateway.Origin("localhost", "127.0.0.1"))
 
+    def _made(self) -> World:
+        folder = self._folder / "world"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        world = World.make(folder)
+        world.store.principals.create(ACCOUNT, PrincipalKind.ROLE, "reader")
+        return world
+
     def _resources(self) -> dict[str, str]:
         """Parameters with which most actions do something."""
-        name = f"n{self._count}"
+        name = "one"
         source, free = (self._world.source(name=name).id for _ in range(2))
         made = {"RegionId": "cn-a", "SourceId": source, "Name": name, "Count": "1", "TimeToLiveInDays": "1"}
         for action, one in (
@@ -140,8 +151,7 @@ def _beginnings(folder: Path) -> Path:
 
 def main(seconds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = World.make(Path(folder))
-        requests = Requests(world)
+        requests = Requests(Path(folder))
 
         def once(data: bytes) -> None:
             reply = requests.answer(data)
