@@ -1,6 +1,8 @@
 """The audit trail of requests: who, what, on what, from where, and what came of it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -84,13 +86,29 @@ def test_nothing_secret_is_in_it(world: World) -> None:
     assert made["SecurityToken"] not in text
 
 
+@contextmanager
+def no_room(world: World, event: str) -> Iterator[None]:
+    """INSERT or UPDATE of the trail fails."""
+    with world.store.database.write() as connection:
+        if connection.dialect.name == "sqlite":
+            do = "BEGIN SELECT RAISE(ABORT, 'full'); END"
+        else:
+            do = "FOR EACH ROW EXECUTE FUNCTION no_room()"
+            body = "$$BEGIN RAISE EXCEPTION 'full'; END$$"
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS {body}"
+            )
+        connection.exec_driver_sql(f"CREATE TRIGGER no_room BEFORE {event} ON audit {do}")
+    yield
+    with world.store.database.write() as connection:
+        of = "" if connection.dialect.name == "sqlite" else "ON audit"
+        connection.exec_driver_sql(f"DROP TRIGGER no_room {of}")
+
+
 def test_what_was_done_is_answered_when_its_end_cannot_be_written(world: World) -> None:
     source = world.source()
-    with world.store.database.write() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
-        )
-    status, reply = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
+    with no_room(world, "UPDATE"):
+        status, reply = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
     assert (status, set(reply)) == (200, {"RequestId", "JobId"})
     (entry,) = trail(world)
     assert entry.code == ""
@@ -98,15 +116,10 @@ def test_what_was_done_is_answered_when_its_end_cannot_be_written(world: World) 
 
 def test_nothing_is_done_that_cannot_be_written_down(world: World) -> None:
     source = world.source()
-    with world.store.database.write() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
-        )
-    status, _ = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
+    with no_room(world, "INSERT"):
+        status, _ = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
     assert status == 500
     assert world.store.jobs.of_source(source.id) == ()
-    with world.store.database.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER full")
 
 
 @pytest.mark.parametrize(

@@ -169,4 +169,10 @@ def test_an_instance_role_has_to_exist_where_there_are_roles(world: World) -> No
     world.services = replace(world.services, instance_roles=lambda: frozenset({"SMCAdmin"}))
     status, reply = call(world, "CreateReplicationJob", **wanted)
     assert (status, reply["Code"]) == (404, "InvalidInstanceRamRole.NotFound")
-    assert code(world, world.key, "CreateReplicationJob", **{**wanted, "InstanceRamRole": "SMCAdmin"}) == "OK"
+    status, made = call(world, "CreateReplicationJob", **{**wanted, "InstanceRamRole": "SMCAdmin"})
+    assert status == 200
+    change = {"JobId": made["JobId"], "InstanceRamRole": "Nobody"}
+    assert (
+        code(world, world.key, "ModifyReplicationJobAttribute", **change) == "InvalidInstanceRamRole.NotFound"
+    )
+    assert world.store.jobs.get(made["JobId"]).spec.instance_ram_role == "SMCAdmin"

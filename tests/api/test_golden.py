@@ -208,6 +208,26 @@ def test_replies_have_the_types_of_their_description(running: World, action: str
     check_types(ACTIONS[action].reply, call(running, action)[1])
 
 
+def leaves(example: Any, path: str = "") -> set[str]:
+    """Where an example has texts and numbers, as XML's paths."""
+    if isinstance(example, dict):
+        inner = (leaves(item, f"{path}/{name}") for name, item in example.items() if name not in ABSENT)
+        return set().union(*inner)
+    if isinstance(example, list):
+        return set().union(*(leaves(item, path) for item in example))
+    return {path.lstrip("/")}
+
+
+@pytest.mark.parametrize(
+    ("action", "example"), [("DescribeSourceServers", SERVERS), ("DescribeReplicationJobs", JOBS)]
+)
+def test_the_references_examples_in_xml(running: World, action: str, example: dict[str, Any]) -> None:
+    """They have the same elements in the same places as their JSON."""
+    root = ElementTree.fromstring(ask(running, "xml", action).body)
+    assert root.tag == f"{action}Response"
+    assert [path for path in sorted(leaves(example)) if root.find(path) is None] == []
+
+
 @pytest.mark.parametrize(
     ("action", "path"),
     [

@@ -4,8 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from rehost.core.agentapi import Register
 from rehost.core.errors import ActivationCodeError
+from rehost.core.job import Event
+from rehost.store.jobspec import JobSpec
 from tests.api.signed import call, send, sign_v1, v1_parameters
 from tests.api.world import ACCOUNT, INVENTORY, World
 
@@ -112,3 +116,32 @@ def test_a_name_is_given_once(world: World) -> None:
     )
     assert sorted(status for status, _ in replies) == [200] + [400] * (AT_ONCE - 1)
     assert {reply.get("Code") for _, reply in replies} == {None, "SourceServerName.Duplicate"}
+
+
+@pytest.mark.parametrize("action", ["DescribeSourceServers", "DescribeReplicationJobs", "DescribeWorkgroups"])
+def test_totals_are_right_while_rows_come_and_go(world: World, action: str) -> None:
+    """All rows are on one page here: the page and its TotalCount have to be of the same moment."""
+    rows = {"DescribeSourceServers": "SourceId", "DescribeReplicationJobs": "JobId"}
+    one, done, totals = rows.get(action, "WorkgroupId"), threading.Event(), set()
+
+    def come_and_go() -> None:
+        for number in range(40):
+            source = world.source(name=f"s{number}").id
+            job = world.store.jobs.create(ACCOUNT, JobSpec(source), None, "test").id
+            group = world.store.workgroups.create(ACCOUNT, f"g{number}", "", (), None, "test")
+            if number % 3:
+                world.store.jobs.apply(job, Event.DELETE, "test")
+                world.store.jobs.remove(job)
+                world.store.servers.remove(source)
+                world.store.workgroups.delete(ACCOUNT, group, "test")
+        done.set()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    while not done.is_set():
+        reply = call(world, action, PageSize="50")[1]
+        (listed,) = next(iter(part for part in reply.values() if isinstance(part, dict))).values()
+        assert len({row[one] for row in listed}) == reply["TotalCount"]
+        totals.add(reply["TotalCount"])
+    thread.join()
+    assert len(totals) > 1

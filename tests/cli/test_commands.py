@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -230,8 +231,7 @@ def test_a_code_is_disabled_and_deleted(plane: ControlPlane, rehost: Rehost) -> 
 
 def test_a_source_server_is_renamed_tagged_and_grouped(plane: ControlPlane, rehost: Rehost) -> None:
     source = Agent(plane).source
-    _register(plane, 1)
-    other = next(s["SourceId"] for s in rehost.json("source", "list") if s["SourceId"] != source)
+    (other,) = _register(plane, 1)
     rehost("source", "rename", source, "shop-web", "--description", "Sells things.")
     rehost("tag", "add", source, other, "--tag", "team=web", "--tag", "new")
     group = rehost("workgroup", "create", "shop", "--description", "All of it.", "--tag", "team=web").strip()
@@ -335,13 +335,16 @@ def test_only_the_agent_is_there_without_the_packages_of_the_server(tmp_path: Pa
     assert "pip install 'rehost[server]'" in other.stderr
 
 
-def _register(plane: ControlPlane, count: int) -> None:
+def _register(plane: ControlPlane, count: int) -> list[str]:
     inventory = Agent(plane).inventory
     store = datafolder.open_store(plane.data)
     _, code = store.codes.create("default", "many", count)
-    for number in range(count):
-        store.servers.register(Register(code, f"{number:064x}", inventory, "0.1"))
+    made = [
+        store.servers.register(Register(code, secrets.token_hex(32), inventory, "0.1")).id
+        for _ in range(count)
+    ]
     store.close()
+    return made
 
 
 def _copy(agent: Agent) -> None:

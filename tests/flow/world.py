@@ -71,6 +71,7 @@ class NoConversion:
 
 class World:
     def __init__(self, folder: Path, records: Path | str) -> None:
+        self.folder = folder
         self._engine_records = records / "dbos.db" if isinstance(records, Path) else records
         self.store = Store.open(records, bytes(32))
         self.folder = folder

@@ -12,8 +12,10 @@ from alembic.script import ScriptDirectory
 
 from rehost.core.job import JobState
 from rehost.store import postgresql, sqlite, upgrade
+from rehost.store.codes import CodeFilter
 from rehost.store.database import Database
 from rehost.store.jobspec import DiskSpec, PartSpec
+from rehost.store.paging import Page
 from rehost.store.schema import metadata
 from rehost.store.store import DATABASE_FILE, Store
 from rehost.store.tags import Tag
@@ -123,7 +125,8 @@ def test_a_database_of_any_revision_becomes_one_of_today(
     assert (server.inventory.disks[0].size, server.job_id, server.created) == (8 << 30, "j-1", 1.25)
     assert store.assignments.get("s-1") == (4, None)
     assert store.images.get("m-1").disks == ("disk-0.qcow2",)
-    assert [(code.id, code.used) for code in store.codes.all()] == [("at-1", 1)]
+    found = store.codes.find("one", CodeFilter(), Page(1, 10)).items
+    assert [(code.id, code.used) for code in found] == [("at-1", 1)]
     assert not store.nonces.use("LTAI1", "n", 2e9)
     assert [event.what for event in store.events.of("j-1")] == ["CREATE"]
     store.close()

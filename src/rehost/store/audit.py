@@ -114,16 +114,21 @@ class AuditTrail:
             return tuple(map(_record, connection.execute(query.limit(most))))
 
     def each(self, want: AuditFilter) -> Iterator[AuditEntry]:
-        """All that match, oldest first, page by page: a trail may be longer than memory is wide."""
-        after = 0
+        """All that match, oldest first, page by page: a trail may be longer than memory is wide.
+
+        By their times: those that are gathered are written later than what happened meanwhile.
+        """
+        place = sa.tuple_(audit.c.at, audit.c.id)
+        after = (0.0, 0)
         while True:
-            query = sa.select(audit).where(audit.c.id > after, *_conditions(want)).order_by(audit.c.id)
+            query = sa.select(audit).where(place > sa.tuple_(*map(sa.literal, after)), *_conditions(want))
+            query = query.order_by(audit.c.at, audit.c.id)
             with self._database.read() as connection:
                 rows = connection.execute(query.limit(_PAGE)).all()
             yield from map(_record, rows)
             if len(rows) < _PAGE:
                 return
-            after = rows[-1].id
+            after = (rows[-1].at, rows[-1].id)
 
     def close(self) -> None:
         self._closed.set()
