@@ -230,8 +230,7 @@ def test_a_code_is_disabled_and_deleted(plane: ControlPlane, rehost: Rehost) -> 
 
 
 def test_a_source_server_is_renamed_tagged_and_grouped(plane: ControlPlane, rehost: Rehost) -> None:
-    source = Agent(plane).source
-    (other,) = _register(plane, 1)
+    source, other = _register(plane, 2)
     rehost("source", "rename", source, "shop-web", "--description", "Sells things.")
     rehost("tag", "add", source, other, "--tag", "team=web", "--tag", "new")
     group = rehost("workgroup", "create", "shop", "--description", "All of it.", "--tag", "team=web").strip()
