@@ -1,6 +1,6 @@
 """The API as a process of its own, on a store that others may have open too.
 
-As a program: `python -m tests.api.program FOLDER [POINT]` prints its port. At the point ("start", "deleted")
+As a program: `python -m tests.api.program RECORDS [POINT]` prints its port. At the point ("start", "deleted")
 it kills itself with SIGKILL: in the middle of an action that changes something.
 """
 
@@ -43,12 +43,12 @@ class DyingLifecycle(Lifecycle):
         return run
 
 
-def _main(folder: Path, point: str) -> None:
-    store = Store.open(folder, bytes(32))
+def _main(records: str, point: str) -> None:
+    store = Store.open(records if "://" in records else Path(records), bytes(32))
     lifecycle = DyingLifecycle(store, Workflows(), wake=lambda: None)
     lifecycle.point = point
     wakeups = Wakeups(store.assignments.versions)
-    services = Services(store, lifecycle, wakeups, lambda endpoint: "", lambda: folder / "none")
+    services = Services(store, lifecycle, wakeups, lambda endpoint: "", lambda: Path("none"))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         print(listener.getsockname()[1], flush=True)
         serving.server(create_app(services), wakeups).run(sockets=[listener])
@@ -58,9 +58,9 @@ def _main(folder: Path, point: str) -> None:
 class ApiProcess:
     """Starts it, and asks it."""
 
-    def __init__(self, folder: Path, point: str = "") -> None:
+    def __init__(self, records: Path | str, point: str = "") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.api.program", str(folder), point],
+            [sys.executable, "-m", "tests.api.program", str(records), point],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -96,4 +96,4 @@ class ApiProcess:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")
+    _main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")

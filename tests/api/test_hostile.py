@@ -25,6 +25,12 @@ MIB = 1 << 20
 
 
 @pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """SQLite only: what is refused here never comes to the records."""
+    return tmp_path
+
+
+@pytest.fixture
 def server(world: World, tmp_path: Path) -> Iterator[ApiProcess]:
     started = ApiProcess(tmp_path)
     yield started

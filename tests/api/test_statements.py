@@ -12,7 +12,7 @@ from rehost.store.runs import RunType
 from tests.api.signed import call
 from tests.api.world import World
 
-LISTINGS = [name for name in ACTIONS if name.startswith("Describe")]
+LISTINGS = [name for name in ACTIONS if name.startswith("Describe") and "Events" not in name]  # of one job
 
 
 @contextmanager

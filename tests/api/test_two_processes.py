@@ -13,15 +13,15 @@ from tests.api.world import ACCOUNT, World
 
 
 @pytest.fixture
-def two(world: World, tmp_path: Path) -> Iterator[list[ApiProcess]]:
-    processes = [ApiProcess(tmp_path), ApiProcess(tmp_path)]
+def two(world: World, records: Path | str) -> Iterator[list[ApiProcess]]:
+    processes = [ApiProcess(records), ApiProcess(records)]
     yield processes
     for process in processes:
         process.close()
 
 
 def test_a_nonce_that_one_has_seen_is_used_for_the_other_and_after_a_restart(
-    world: World, two: list[ApiProcess], tmp_path: Path
+    world: World, two: list[ApiProcess], records: Path | str
 ) -> None:
     signed = sign_v1(
         "GET", v1_parameters(world.key, world.clock(), "DescribeSourceServers"), world.key.secret
@@ -29,7 +29,7 @@ def test_a_nonce_that_one_has_seen_is_used_for_the_other_and_after_a_restart(
     assert two[0].send(signed)["TotalCount"] == 0
     assert [process.send(signed)["Code"] for process in two] == ["SignatureNonceUsed"] * 2
     two[0].close(signal.SIGKILL)
-    two[0] = ApiProcess(tmp_path)
+    two[0] = ApiProcess(records)
     assert two[0].send(signed)["Code"] == "SignatureNonceUsed"
 
 
@@ -47,11 +47,11 @@ def test_what_changes_for_a_key_holds_for_both_at_once(world: World, two: list[A
 
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_what_was_asked_for_is_known_of_a_process_that_was_killed_at_it(
-    world: World, tmp_path: Path, point: str
+    world: World, records: Path | str, point: str
 ) -> None:
     source = world.source()
     job = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")[1]["JobId"]
-    process = ApiProcess(tmp_path, point)
+    process = ApiProcess(records, point)
     with pytest.raises(OSError):
         process.call(world.key, world.clock(), "StartReplicationJob", JobId=job)
     process.close()
@@ -62,10 +62,10 @@ def test_what_was_asked_for_is_known_of_a_process_that_was_killed_at_it(
 
 
 def test_what_was_answered_is_in_the_trail_of_a_process_that_was_killed_after_it(
-    world: World, tmp_path: Path
+    world: World, records: Path | str
 ) -> None:
     source = world.source()
-    process = ApiProcess(tmp_path)
+    process = ApiProcess(records)
     job = process.call(world.key, world.clock(), "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
     wrong = process.call(world.key, world.clock(), "StartReplicationJob", JobId="j-0")
     process.close(signal.SIGKILL)

@@ -63,8 +63,8 @@ class Upkeep:
 
     def tick(self) -> None:
         """Do all duties once."""
-        self.steer()
         self.tidy()
+        self.steer()
 
     def tidy(self) -> None:
         """What may take long."""
