@@ -27,6 +27,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Gue
         yield made
 
 
+@pytest.mark.lab
 def test_copies_of_a_root_on_lvm_equal_the_frozen_disk(
     guest: Guest, tmp_path: Path, disks: LoopDisks
 ) -> None:
