@@ -18,7 +18,7 @@ demo: setup
 	@$(PYTHON) -m demo
 
 test: setup
-	$(PYTHON) -m pytest -m "not lab" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -m "not lab" -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff check .

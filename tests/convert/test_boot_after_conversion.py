@@ -77,6 +77,7 @@ def virtio_machine(disks: list[Path], format: str, log: Path) -> qemu.Machine:
     )
 
 
+@pytest.mark.lab  # compute/test_bootcheck.py boots an unconverted one in the default tests
 def test_without_conversion_there_is_no_root_device(
     disks: tuple[Path, Path], cache: Path, tmp_path: Path
 ) -> None:
