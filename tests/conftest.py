@@ -44,12 +44,15 @@ def restarted() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """Where the test's records are, as `Store.open` takes it: each test is run on both."""
     if request.param == "sqlite":
-        return tmp_path
+        yield tmp_path
+        return
     made: Cluster = request.getfixturevalue("postgresql")
-    return made.make()
+    url = made.make()
+    yield url
+    made.drop(url)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

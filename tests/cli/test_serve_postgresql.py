@@ -18,8 +18,10 @@ from tests.postgresql import Cluster
 
 
 @pytest.fixture
-def url(postgresql: Cluster) -> str:
-    return postgresql.make(empty=True)
+def url(postgresql: Cluster) -> Iterator[str]:
+    made = postgresql.make(empty=True)
+    yield made
+    postgresql.drop(made)
 
 
 @pytest.fixture

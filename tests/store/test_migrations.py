@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,14 @@ ROWS = {
 
 
 @pytest.fixture
-def empty(records: Path | str, postgresql: Cluster) -> Path | str:
+def empty(records: Path | str, postgresql: Cluster) -> Iterator[Path | str]:
     """A database without any table, as `Database.open` takes it."""
-    return records / DATABASE_FILE if isinstance(records, Path) else postgresql.make(empty=True)
+    if isinstance(records, Path):
+        yield records / DATABASE_FILE
+        return
+    made = postgresql.make(empty=True)
+    yield made
+    postgresql.drop(made)
 
 
 def at_revision(where: Path | str, revision: str) -> None:
