@@ -3,7 +3,8 @@
     python -m bench [PART ...] [--size GIB] [--rounds N] [--quick] [--folder DIR] [--out DIR]
 
 Needs root (loop devices, network namespaces), and about five times `--size` of room in `--folder`.
-Writes results.md, results.json, plot.svg and plot.png into `--out`.
+Writes results.md, results.json, plot.svg and plot.png into `--out`. Results of other parts that are there
+already stay, so that one part can be measured anew.
 """
 
 import argparse
@@ -39,12 +40,15 @@ def main() -> None:
     size = arguments.size or (1.0 if arguments.quick else 8.0)
     plan = Plan(arguments.folder, size, arguments.rounds or (1 if arguments.quick else 3), arguments.quick)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    results: list[Result] = []
-    for name in arguments.parts or PARTS:
+    known = arguments.out / "results.json"
+    results = {one.part: one for one in (report.from_json(known.read_bytes()) if known.exists() else ())}
+    parts = arguments.parts or list(PARTS)
+    for name in parts:
         print(f"{name}:", flush=True)
-        results.append(PARTS[name](plan))
-        _write(results, arguments.out)  # after each part, so that an interrupted bench leaves something
-    print(report.markdown(results))
+        results[name] = PARTS[name](plan)
+        # After each part, so that an interrupted bench leaves something.
+        _write([results[part] for part in PARTS if part in results], arguments.out)
+    print(report.markdown([results[name] for name in parts]))
 
 
 def _interrupted(number: int, _: FrameType | None) -> NoReturn:

@@ -47,10 +47,12 @@ def _finish(panel: Any, title: str) -> None:
 def _draw(panel: Any, result: Comparison) -> None:
     names = result.contenders
     medians = [result.of(name).seconds for name in names]
-    bars = panel.barh(names, medians, color=[_colour(result, name) for name in names])
+    panel.barh(names, medians, color=[_colour(result, name) for name in names])
     for trial in result.trials:
         panel.plot(trial.seconds, names.index(trial.contender), "|", color="black", markersize=9)
-    panel.bar_label(bars, [f" {seconds:.1f} s" for seconds in medians], padding=6)
+    for row, (name, seconds) in enumerate(zip(names, medians, strict=True)):
+        slowest = max(trial.seconds for trial in result.trials if trial.contender == name)
+        panel.annotate(f"{seconds:.2f} s", (slowest, row), (8, 0), textcoords="offset points", va="center")
     _finish(panel, result.title)
 
 

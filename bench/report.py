@@ -19,6 +19,13 @@ def as_json(results: Sequence[Result]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(results), indent=1)
 
 
+def from_json(content: bytes) -> list[Result]:
+    """What `as_json` wrote; a result's kind is told by the field that no other has."""
+    kinds: dict[str, type[Result]] = {"trials": Comparison, "without": Paired, "rows": Figures}
+    found = msgspec.json.decode(content, type=list[dict[str, object]])
+    return [msgspec.convert(one, next(kinds[field] for field in one if field in kinds)) for one in found]
+
+
 def confidence(paired: Paired) -> tuple[float, float, float]:
     """The median loss, and where it lies at 95 %: by bootstrap, as pairs that a load hit are no normal
     distribution."""
