@@ -15,6 +15,7 @@ from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
 ENGINE_FILE = "dbos.db"
+BACKUP_FILE = "backup.json"  # says that the folder is a backup, or was brought back and is not ready yet
 URL_FILE = "database"  # the URL of the database, where it is not in the folder
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
@@ -44,6 +45,20 @@ def served(data: Path) -> Iterator[None]:
         lock.flush()
         _clear(data)
         yield
+
+
+def is_backup(data: Path) -> bool:
+    return (data / BACKUP_FILE).exists()
+
+
+def mark_backup(data: Path, content: str = "{}") -> None:
+    write_file(data / BACKUP_FILE, content.encode())
+
+
+def check_servable(data: Path) -> None:
+    """DataFolderError for a backup: served as it is, what happened since could happen twice."""
+    if is_backup(data):
+        raise DataFolderError(f"{data} is a backup", f"run first: rehost restore --data {data}")
 
 
 def records(data: Path, database: str = "") -> Path | str:
