@@ -57,7 +57,7 @@ def backup(
 
 def back_up(data: Path, target: Path, volumes: bool, say: Callable[[str], None]) -> BackedUp:
     """The folder is there whole when this returns, or not at all. DataFolderError, VolumeFullError."""
-    datafolder.open_store(data).close()  # says what is wrong with it
+    datafolder.open_records(data).close()  # says what is wrong with it
     if target.exists():
         raise DataFolderError(f"{target} exists", "give the name of a new folder for each backup")
     building = folders.begin(target)

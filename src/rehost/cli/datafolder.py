@@ -105,10 +105,21 @@ def driver_on(data: Path) -> LocalDriver:
 
 def open_store(data: Path) -> Store:
     """The records of a folder that was served before; commands use it beside a running `rehost serve`."""
-    keys, where = data / "keys", records(data)
-    if not secretskey.present(keys) or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
-        raise DataFolderError(
-            f"{data} is no data folder of a control plane",
-            "start it once: rehost serve --data, or correct --data",
-        )
-    return Store.open(where, partial(secretskey.load, keys))
+    if not secretskey.present(data / "keys"):
+        raise _no_data_folder(data)
+    return open_records(data)
+
+
+def open_records(data: Path) -> Store:
+    """The same where the key of the secrets may not be at hand: the secrets are not looked at."""
+    where = records(data)
+    if not (data / "keys").is_dir() or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
+        raise _no_data_folder(data)
+    return Store.open(where, partial(secretskey.load, data / "keys"))
+
+
+def _no_data_folder(data: Path) -> DataFolderError:
+    return DataFolderError(
+        f"{data} is no data folder of a control plane",
+        "start it once: rehost serve --data, or correct --data",
+    )

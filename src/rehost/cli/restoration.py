@@ -44,7 +44,7 @@ def restore(data: Path) -> Restored:
 
     DataFolderError while it is served.
     """
-    datafolder.open_store(data).close()  # says what is wrong with it, before anything is made there
+    datafolder.open_records(data).close()  # says what is wrong with it, before anything is made there
     with datafolder.served(data), ExitStack() as stack:
         datafolder.mark_backup(data)
         records = datafolder.records(data)
@@ -52,7 +52,7 @@ def restore(data: Path) -> Restored:
             stack.enter_context(postgresql.held(records))
         keyring.renew_ticket_key(data / "keys")
         dbos_engine.forget(datafolder.engine_records(data, records))
-        store = datafolder.open_store(data)
+        store = datafolder.open_records(data)
         stack.callback(store.close)
         found = _reconcile(store, LocalDriver(data))
         remove_file(data / datafolder.BACKUP_FILE)
