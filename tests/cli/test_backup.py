@@ -102,6 +102,15 @@ def test_without_volumes(plane: ControlPlane, tmp_path: Path) -> None:
     assert not (tmp_path / "backup/replicas").exists()
 
 
+def test_what_a_killed_backup_has_left_is_in_nobodys_way(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.start()
+    (tmp_path / ".backup.new").mkdir()
+    (tmp_path / ".backup.new/half").touch()
+    back_up(plane.data, tmp_path / "backup", False, silent)
+    assert not (tmp_path / "backup/half").exists()
+    assert not (tmp_path / ".backup.new").exists()
+
+
 def test_places_that_have_something_already(plane: ControlPlane, tmp_path: Path) -> None:
     plane.start()
     back_up(plane.data, tmp_path / "backup", False, silent)

@@ -195,7 +195,7 @@ def test_what_nobody_made_true_is_told(site: Site, backup: Path) -> None:
     site.until(lambda: site.state(job).job.state is JobState.PREPARE_FAILED, "it does not fail")
     assert "rehost restore" in site.state(job).job.status_info
     bring_back(site, lambda data: None)
-    runs.run(site, job, 2)
+    runs.run(site, job, 1)
 
 
 def test_a_restoration_that_is_killed_is_repeated(site: Site, backup: Path) -> None:
