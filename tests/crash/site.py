@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,13 @@ class Site:
         fresh = self._order.with_name("crash.new")
         fresh.write_text(point)
         fresh.rename(self._order)
+
+    def kill_at(self, point: str, command: Sequence[str | Path]) -> None:
+        """A program that dies at the point and is not started again."""
+        self._name(point)
+        done = subprocess.run(command, check=False)
+        assert done.returncode == -signal.SIGKILL, point
+        self._reached.unlink()
 
     @property
     def _reached(self) -> Path:

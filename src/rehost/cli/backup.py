@@ -13,6 +13,7 @@ import typer
 
 from rehost import __version__
 from rehost.api import limits
+from rehost.block.crashpoint import reach
 from rehost.block.durable import make_folder, sync_file, write_file
 from rehost.cli import datafolder, firstkey, restoration
 from rehost.cli.options import DATA, Data
@@ -140,3 +141,4 @@ def bring_back(backup: Path, data: Path) -> None:
             raise DataFolderError(f"{data} has a control plane's data", "move it away first: mv it aside")
         write_file(data / datafolder.BACKUP_FILE, b"{}")
     copying.copy_folder(backup, data)
+    reach("restore.copied")
