@@ -189,7 +189,19 @@ def test_nor_after_the_agent_was_killed(scene: Scene) -> None:
     runner.want(assignment())
     runner.want(assignment("r-2"))
     scene.copies.wait_for(begun=2)
-    assert len(scene.plane.of(PATH)) == 1
+    assert [run.run for run in scene.copies.begun] == ["r-1", "r-2"]
+
+
+def test_what_is_wanted_though_it_is_done_is_told_again(scene: Scene) -> None:
+    """The control plane has lost it, with records that were brought back."""
+    scene.copies.ends["r-1"] = lambda: REPORT
+    runner = scene.start()
+    runner.want(assignment())
+    wait_until_delivered(scene)
+    runner.want(assignment())
+    first, again = scene.plane.wait_for(PATH, 2)
+    assert first.body == again.body
+    assert len(scene.copies.begun) == 1
 
 
 def test_a_result_is_repeated_until_it_is_accepted(scene: Scene) -> None:

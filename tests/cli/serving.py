@@ -27,6 +27,7 @@ from rehost.core.agentapi import Assignment, Register, Result, RunReport
 from rehost.core.errors import ConversionError
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory
+from rehost.flow import dbos_engine
 from rehost.store.jobspec import DiskSpec, JobSpec
 from rehost.store.transition import Job
 from rehost.wire import messages as m
@@ -34,6 +35,7 @@ from rehost.wire.channel import Channel
 from rehost.wire.tls import client_context, connect
 from tests.receive.site import Sender, chunks_of
 
+OLDER = "TEST_ENGINE_VERSION"  # in the environment: the workflows' version of an older release
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
 MARK = 7  # the byte that a conversion writes
@@ -111,6 +113,7 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> No
             (data / "reached").write_text(here)
             threading.Event().wait()
 
+    dbos_engine.VERSION = os.environ.get(OLDER, dbos_engine.VERSION)
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
     serve(
         config,

@@ -1,7 +1,6 @@
 """Runs of an incremental job, one after the other, over API and data plane."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from rehost.block.layer import chain
 from rehost.core.job import JobState
+from tests.cli.again import contents, run_once
 from tests.cli.serving import Agent, ControlPlane
 from tests.receive.site import CHUNK
 
@@ -18,24 +18,6 @@ from tests.receive.site import CHUNK
 def plane(tmp_path: Path, cache: Path) -> Iterator[ControlPlane]:
     with closing(ControlPlane(tmp_path, cache)) as running:
         yield running
-
-
-def run_once(plane: ControlPlane, agent: Agent, job_id: str) -> str:
-    """The image of a run that is asked for by hand."""
-    plane.client().call("StartReplicationJob", {"JobId": job_id})
-    assignment = agent.wait_for_assignment()
-    roots = agent.copy(assignment)
-    assert roots is not None
-    agent.tell(assignment, roots)
-    return plane.until_state(job_id, JobState.WAITING).image_id
-
-
-def contents(plane: ControlPlane, image: str) -> list[bytes]:
-    flat, found = plane.data / "flat", []
-    for overlay in sorted((plane.data / "images" / image).glob("*.qcow2")):
-        subprocess.run(["qemu-img", "convert", "-O", "raw", overlay, flat], check=True)
-        found.append(flat.read_bytes())
-    return found
 
 
 def test_each_run_sends_what_changed_and_its_image_is_of_its_time(plane: ControlPlane) -> None:

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,13 @@ class Site:
         fresh.write_text(point)
         fresh.rename(self._order)
 
+    def kill_at(self, point: str, command: Sequence[str | Path]) -> None:
+        """A program that dies at the point and is not started again."""
+        self._name(point)
+        done = subprocess.run(command, check=False)
+        assert done.returncode == -signal.SIGKILL, point
+        self._reached.unlink()
+
     @property
     def _reached(self) -> Path:
         return self._order.with_name("crash.reached")
@@ -191,6 +199,26 @@ class Site:
             process.kill()
             process.wait()
         until(lambda: not self.processes(), lambda: str(self.processes()), 30)
+
+    def stop_plane(self) -> None:
+        """At once, to change what is below it; the agent goes on."""
+        self._close_store()
+        self.plane.stop(signal.SIGKILL)
+        until(lambda: not self._receivers(), lambda: str(self._receivers()), 30)
+
+    def _receivers(self) -> list[str]:
+        return [line for line in self.processes() if str(self.data) in line and "agent" not in line]
+
+    @contextmanager
+    def held_in_sync(self, job: str) -> Iterator[None]:
+        """Start the job; while this is held its agent stands still within the copy."""
+        agent = self.agent.process
+        assert agent is not None
+        agent.send_signal(signal.SIGSTOP)
+        self.call("StartReplicationJob", JobId=job)
+        self.until(lambda: self.state(job).job.state is JobState.SYNCING, "it does not copy")
+        yield
+        agent.send_signal(signal.SIGCONT)
 
     def check_waiting(self, job: str, runs: int) -> None:
         """One image, registered once, equal to the disk; one layer; nothing beside them."""

@@ -19,7 +19,8 @@ DELETION = (
     "nudge.begun", "release.begun", "release.image", "release.image_removed",
     "release.discarded", "release.done",
 )  # fmt: skip
-ELSEWHERE = (*FIRST_RUN, *FAILURE, *DELETION, "source.removed", "due.begun", "discard.marked")
+RESTORATION = tuple(point for point in POINTS if point.startswith("restore."))  # see test_restored
+ELSEWHERE = (*FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, "source.removed", "due.begun", "discard.marked")
 LATER_RUN = tuple(point for point in POINTS if point not in ELSEWHERE)
 
 pytestmark = pytest.mark.timeout(1800)

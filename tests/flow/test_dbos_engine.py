@@ -226,6 +226,21 @@ engine.close()
 """
 
 
+OLDER = KILLED.replace("engine = ", "import rehost.flow.dbos_engine as code; code.VERSION = '0'\nengine = ")
+
+
+def test_what_another_version_was_at_is_unknown_and_can_be_started(
+    tmp_path: Path, place: Path | str, opened: Callable[[], DbosEngine], steps: Steps
+) -> None:
+    command = [sys.executable, "-W", "error", "-c", OLDER, place, tmp_path / "log", "die"]
+    assert subprocess.run(command, check=False).returncode == -9
+    engine = opened()
+    assert engine.state("id") is WorkflowState.UNKNOWN
+    engine.start("held", "id")
+    _until_ended(engine, "id")
+    assert steps.done == ["holding", "held", "after"]
+
+
 def test_a_killed_process_leaves_a_workflow_that_goes_on(tmp_path: Path, place: Path | str) -> None:
     for how in ("die", "die", "live"):
         command = [sys.executable, "-W", "error", "-c", KILLED, place, tmp_path / "log", how]

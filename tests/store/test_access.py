@@ -74,6 +74,14 @@ def test_a_nonce_is_good_once_per_key(store: Store, clock) -> None:
     assert store.nonces.use("k2", "n", later)
 
 
+def test_after_records_were_brought_back_older_nonces_count_as_used(store: Store, clock) -> None:
+    store.nonces.spend(clock.time + 900)
+    store.nonces.spend(clock.time + 900)
+    again = Store.on(store.database, bytes(32))
+    assert not again.nonces.use("k", "n", clock.time + 900)
+    assert again.nonces.use("k", "n", clock.time + 901)
+
+
 def test_expired_nonces_are_swept(store: Store, clock) -> None:
     store.nonces.use("k", "old", clock.time + 900)
     clock.time += 1000

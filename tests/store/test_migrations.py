@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from rehost.core.errors import RecordsNewerError
 from rehost.core.job import JobState
 from rehost.store import postgresql, sqlite, upgrade
 from rehost.store.codes import CodeFilter
@@ -164,3 +165,13 @@ def test_many_processes_may_open_a_database_at_once(empty: Path | str, revision:
     database = Database.open(empty)
     assert differences(database) == []
     database.close()
+
+
+def test_records_of_a_later_release_are_told_and_left_alone(records: Path | str) -> None:
+    where = records / DATABASE_FILE if isinstance(records, Path) else records
+    database = Database.open(where)
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'v9999'"))
+    database.close()
+    with pytest.raises(RecordsNewerError, match="later release"):
+        Database.open(where)

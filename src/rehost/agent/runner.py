@@ -41,7 +41,7 @@ class _Task:
 
 
 class Runner:
-    """`want` says what is wanted now, from any thread; `loop` does it."""
+    """`want` says what is wanted now, from any thread; `loop` does it, or tells again that it is done."""
 
     def __init__(self, state: Path, client: ControlClient, reporter: Reporter, carry_out: CarryOut) -> None:
         self._state, self._client, self._reporter = state, client, reporter
@@ -58,6 +58,9 @@ class Runner:
         """The same goes on; anything else stops what runs now. `keep`: see `AssignmentAnswer`."""
         with self._changed:
             self._wanted, self._keep_of = assignment, keep
+            if assignment and self._outcome and self._outcome.key == _key(assignment):
+                # Told already: the control plane may have lost it with records that were brought back.
+                self._outcome = replace(self._outcome, delivered=False)
             if self._task and not self._task.goes_on(assignment):
                 self._task.stop.set()
             self._changed.notify_all()

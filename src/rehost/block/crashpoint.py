@@ -40,6 +40,9 @@ POINTS = (
     "release.begun", "release.image", "release.image_removed", "discard.marked",
     "release.discarded", "release.done",
     "source.removed",
+    # What was brought back from a backup is made fit to be served.
+    "restore.copied", "restore.key", "restore.engine", "restore.skipped", "restore.failed", "restore.begun",
+    "restore.reconciled",
 )  # fmt: skip
 
 _ORDER = os.environ.get(VARIABLE)

@@ -9,6 +9,10 @@ from pathlib import Path
 from rehost.block.durable import write_file
 from rehost.core.errors import InvalidValueError, TicketStaleError
 
+EARLIER = (
+    "the records are of an earlier time than this replica: stop rehost serve, run rehost restore, then start"
+    " both again"
+)
 STOP = "nothing to do where a newer run has taken over; otherwise start the job again"
 
 
@@ -35,7 +39,7 @@ class Fence:
         """
         current = self.generation
         if generation < current:
-            raise InvalidValueError(f"generation {generation} after {current}", STOP)
+            raise InvalidValueError(f"generation {generation} after {current}", EARLIER)
         if generation > current:
             write_file(self._generation, b"%d\n" % generation)
         with self.exclusive():

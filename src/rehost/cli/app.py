@@ -7,6 +7,7 @@ import typer
 from rehost import __version__
 from rehost.cli import account, audit, code, image, job, key, policy, principal, source, tag, workgroup
 from rehost.cli.api import SETTINGS, api
+from rehost.cli.backup import backup, restore
 from rehost.cli.processes import receive, serve
 from rehost.cli.verify import verify
 
@@ -57,6 +58,8 @@ def main(
 
 app.command()(serve)
 app.command()(verify)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")

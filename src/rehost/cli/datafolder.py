@@ -15,6 +15,7 @@ from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
 ENGINE_FILE = "dbos.db"
+BACKUP_FILE = "backup.json"  # says that the folder is a backup, or was brought back and is not ready yet
 URL_FILE = "database"  # the URL of the database, where it is not in the folder
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
@@ -44,6 +45,20 @@ def served(data: Path) -> Iterator[None]:
         lock.flush()
         _clear(data)
         yield
+
+
+def is_backup(data: Path) -> bool:
+    return (data / BACKUP_FILE).exists()
+
+
+def mark_backup(data: Path, content: str = "{}") -> None:
+    write_file(data / BACKUP_FILE, content.encode())
+
+
+def check_servable(data: Path) -> None:
+    """DataFolderError for a backup: served as it is, what happened since could happen twice."""
+    if is_backup(data):
+        raise DataFolderError(f"{data} is a backup", f"run first: rehost restore --data {data}")
 
 
 def records(data: Path, database: str = "") -> Path | str:
@@ -90,10 +105,21 @@ def driver_on(data: Path) -> LocalDriver:
 
 def open_store(data: Path) -> Store:
     """The records of a folder that was served before; commands use it beside a running `rehost serve`."""
-    keys, where = data / "keys", records(data)
-    if not secretskey.present(keys) or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
-        raise DataFolderError(
-            f"{data} is no data folder of a control plane",
-            "start it once: rehost serve --data, or correct --data",
-        )
-    return Store.open(where, partial(secretskey.load, keys))
+    if not secretskey.present(data / "keys"):
+        raise _no_data_folder(data)
+    return open_records(data)
+
+
+def open_records(data: Path) -> Store:
+    """The same where the key of the secrets may not be at hand: the secrets are not looked at."""
+    where = records(data)
+    if not (data / "keys").is_dir() or (isinstance(where, Path) and not (where / DATABASE_FILE).exists()):
+        raise _no_data_folder(data)
+    return Store.open(where, partial(secretskey.load, data / "keys"))
+
+
+def _no_data_folder(data: Path) -> DataFolderError:
+    return DataFolderError(
+        f"{data} is no data folder of a control plane",
+        "start it once: rehost serve --data, or correct --data",
+    )

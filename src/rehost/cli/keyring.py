@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rehost.block.durable import write_file
+from rehost.block.durable import remove_file, write_file
 from rehost.cli import secretskey
 from rehost.core.errors import DataFolderError
 from rehost.store.secretbox import KEY_BYTES
@@ -80,6 +80,11 @@ def ensure(folder: Path, addresses: Sequence[str] = ()) -> Keyring:
     _ensure_authority(folder)
     _ensure_certificate(folder, _names(addresses))
     return Keyring(folder)
+
+
+def renew_ticket_key(folder: Path) -> None:
+    """Every ticket that was signed so far is void; the next start makes the new key."""
+    remove_file(folder / "ticket.key")
 
 
 def _ensure_authority(folder: Path) -> None:

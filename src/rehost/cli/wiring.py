@@ -50,6 +50,7 @@ def run(config: ServeConfig, ready: Ready, machinery: Machinery) -> None:
     """See `cli.serve.serve`."""
     config = replace(config, data=config.data.resolve())
     _allow_many_connections()
+    datafolder.check_servable(config.data)
     with datafolder.served(config.data):
         logs.configure(config.data / "logs")
         keys = keyring.ensure(config.data / "keys", config.addresses)

@@ -62,6 +62,18 @@ class InvalidTransitionError(RehostError):
     code = "ReplicationJob.InvalidStatus"
 
 
+class RecordsNewerError(RehostError):
+    """The database has the schema of a later release."""
+
+    code = "ControlPlane.RecordsNewer"
+
+
+class RecordsRestoredError(RehostError):
+    """A run was going on at the time from which records were brought back; it begins again."""
+
+    code = "ControlPlane.Restored"
+
+
 class WireError(RehostError):
     """The peer broke the protocol of the data plane."""
 

@@ -13,22 +13,31 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 from dbos._error import DBOSNonExistentWorkflowError
 
+from rehost.block.durable import remove_file
 from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
 from rehost.flow.full_disk import wait_for_room
+from rehost.store.postgresql import url
 
 EXECUTOR = "rehost"  # fixed: a start recovers what the same executor left
-VERSION = (
-    "1"  # pinned: DBOS recovers only workflows of its own version, and its default is a hash of the code
-)
+VERSION = "1"
+"""Of the workflows' steps, their names and order: raise it when they change, and only then.
+
+DBOS recovers workflows of its own version only, and its default would be a hash of the code. What an older
+version has left is forgotten at the start, and begins anew from its job's row: the steps that it is past have
+nothing to do.
+"""
 QUEUE = "jobs"  # coroutines from a queue run on DBOS's own event loop and hold no thread while they wait
 POLL = 0.25  # seconds between two looks for signals
 THREADS = 32  # for steps and DBOS's own database calls; what waits needs none
 HEAVY = 1  # heavy steps at a time: each keeps the cores busy with a virtual machine
 
 _ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
+
+_log = logging.getLogger(__name__)
 
 
 class DbosEngine:
@@ -63,6 +72,7 @@ class DbosEngine:
 
         self._carry_out = carry_out
         DBOS.launch()
+        _forget_other_versions()
         DBOS.register_queue(QUEUE, polling_interval_sec=POLL)
 
     def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
@@ -129,6 +139,26 @@ class _Busy:
         finally:
             with self._lock:
                 self.count -= 1
+
+
+def _forget_other_versions() -> None:
+    active = DBOS.list_workflows(status=sorted(_ACTIVE), load_input=False, load_output=False)
+    others = [each.workflow_id for each in active if each.app_version not in (None, VERSION)]
+    if others:
+        _log.info("%d workflows of another version begin anew", len(others))
+        DBOS.delete_workflows(others)
+
+
+def forget(where: Path | str) -> None:
+    """Drop the engine's records, while nobody has them open: what runs is started from its job's row."""
+    if isinstance(where, Path):
+        for suffix in ("", "-wal", "-shm"):
+            remove_file(where.with_name(where.name + suffix))
+        return
+    engine = sa.create_engine(url(where))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA IF EXISTS dbos CASCADE"))
+    engine.dispose()
 
 
 def _turn_on_wal(path: Path) -> None:

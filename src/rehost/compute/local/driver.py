@@ -24,7 +24,7 @@ from rehost.compute.driver import (
     Trimmed,
     VolumeSpec,
 )
-from rehost.compute.local import bootcheck, export, folders, trimming
+from rehost.compute.local import bootcheck, copying, export, folders, trimming
 from rehost.compute.local.images import Images
 from rehost.compute.local.replicas import Replicas
 from rehost.compute.local.sealed import SealedRun, sealed_run
@@ -55,6 +55,10 @@ class LocalDriver:
     def has_replica(self, job: str) -> bool:
         return self._replicas.exists(job)
 
+    def generations(self) -> dict[str, int]:
+        """Whose turn it is to write each replica there is, by job."""
+        return self._replicas.generations()
+
     def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
         with self._alone(job):
             self._replicas.seal(job, run, roots)
@@ -81,7 +85,7 @@ class LocalDriver:
         return tuple(disk.path for disk in image.disks)
 
     def sealed_run(self, image_id: str) -> SealedRun:
-        """The run that an image is built on; VolumeError if that is not sealed (any more).
+        """The run that an image is built on; VolumeError if that is not sealed (any more), or another run.
 
         A merge that was cut off is finished before: till then the image may lie on two layers.
         """
@@ -89,7 +93,19 @@ class LocalDriver:
         path = self._replicas.path(image.job)
         with self._alone(image.job):
             trimming.finish(path, self._images, image.job)
-            return sealed_run(path, trimming.layers_below(path, image))
+            return sealed_run(path, trimming.layers_below(path, image), image.run)
+
+    def back_up(self, job: str, target: Path) -> tuple[str, ...]:
+        """Copy what is sealed of a job's replica, and the finished images on it, into another data folder;
+        the images' ids. What is being written is left out, and what the job does to its layers waits."""
+        with self._alone(job):
+            trimming.finish(self._replicas.path(job), self._images, job)
+            images = [image for image in self._images.of_job(job) if image.state is ImageState.READY]
+            if not copying.copy_sealed(self._replicas.path(job), target / "replicas" / job):
+                return ()
+            for image in images:
+                copying.copy_folder(image.folder, target / "images" / image.id)
+        return tuple(image.id for image in images)
 
     def record_conversion(self, image_id: str, report: object) -> None:
         """The helper VM syncs nothing: what it wrote is durable before anything says that it was written."""

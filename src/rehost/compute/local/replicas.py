@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rehost.block.crashpoint import reach
 from rehost.block.durable import write_file
-from rehost.block.fence import Fence
+from rehost.block.fence import EARLIER, Fence
 from rehost.block.layer import Layer, chain
 from rehost.block.replica import create, extend, open_replica, shapes_of
 from rehost.block.room import room_at
@@ -33,6 +33,11 @@ class Replicas:
 
     def exists(self, job: str) -> bool:
         return (self.path(job) / "replica.json").exists()
+
+    def generations(self) -> dict[str, int]:
+        """Of all that there are, by job."""
+        found = {path.name: self.generation(path.name) for path in folders.visible(self._parent)}
+        return {job: generation for job, generation in found.items() if generation is not None}
 
     def generation(self, job: str) -> int | None:
         """Whose turn it is to write; None if there is no replica."""
@@ -128,6 +133,10 @@ def _open_top(path: Path, generation: int, run: str, built_on: bool) -> tuple[by
         below = layers[-2].sealed if len(layers) > 1 else None
         return below.roots if below is not None else ()
     if sealed.generation == generation:
+        if sealed.run != run:
+            raise VolumeError(
+                f"{top.path} was written by {sealed.run}, which the records do not know", EARLIER
+            )
         return sealed.roots  # a late repetition
     if sealed.run == run and not built_on:
         top.reopen()

@@ -66,12 +66,17 @@ class SealedRun:
     volumes: tuple[SealedVolume, ...]
 
 
-def sealed_run(replica: Path, layers: Sequence[Layer]) -> SealedRun:
+def sealed_run(replica: Path, layers: Sequence[Layer], run: str = "") -> SealedRun:
     """The run that wrote the last of these layers, read over the others.
 
-    VolumeError if that layer has no seal, or none that can be read.
+    VolumeError if that layer has no seal, none that can be read, or that of another run than `run`.
     """
     seal = _seal_of(layers[-1])
+    if run and seal.run != run:
+        raise VolumeError(
+            f"{layers[-1].path} is of the run {seal.run}, and its image of the run {run}",
+            "replicas and images of different times were brought together: bring back both of one time",
+        )
     volumes = zip(shapes_of(replica), seal.roots, strict=True)
     return SealedRun(
         seal.generation, tuple(SealedVolume(shape, root, tuple(layers)) for shape, root in volumes)
