@@ -268,7 +268,7 @@ def _offline(now: Moment) -> sa.ColumnElement[bool]:
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
 
-def _state(now: Moment) -> sa.ColumnElement[str]:
+def state(now: Moment) -> sa.ColumnElement[str]:
     """The one rule of a source server's state, in SQL so that listings can filter by it."""
     running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
     return sa.case(
@@ -285,7 +285,7 @@ def _select(now: Moment) -> sa.Select[Any]:
     return sa.select(
         source_servers,
         newest.scalar_subquery().label("job_id"),
-        _state(now).label("state"),
+        state(now).label("state"),
         _offline(now).label("offline"),
     )
 
@@ -304,7 +304,7 @@ def _conditions(want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
     if want.name:
         conditions.append(_table.name == want.name)
     if want.state:
-        conditions.append(_state(now) == want.state)
+        conditions.append(state(now) == want.state)
     if want.workgroup_id:
         conditions.append(_table.workgroup_id == want.workgroup_id)
     if want.resource_group_id:
