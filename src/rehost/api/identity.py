@@ -75,10 +75,10 @@ def prove(claim: Claim, key: AccessKey, now: float) -> None:
     _check_token(claim.token, key, now)
 
 
-def use_nonce(claim: Claim, key: AccessKey, store: Store, entry: AuditEntry | None) -> None:
+def use_nonce(claim: Claim, key: AccessKey, store: Store, entry: AuditEntry | None = None) -> None:
     """Only when the signature is right: whoever cannot sign must not be able to use up nonces.
 
-    `entry` is in the audit trail when this returns.
+    A given `entry` is in the audit trail when this returns.
     """
     if not store.nonces.use(key.id, claim.nonce, claim.sent + CLOCK_WINDOW, entry):
         raise ApiError(

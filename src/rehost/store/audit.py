@@ -88,6 +88,11 @@ class AuditTrail:
         if full:
             self.flush()
 
+    def write(self, entry: AuditEntry) -> None:
+        """Durable when it returns."""
+        with self._database.write() as connection:
+            begin(connection, entry)
+
     def finish(self, request_id: str, code: str, seconds: float) -> None:
         """Say how something ended that `begin` wrote down."""
         with self._database.write() as connection:
