@@ -17,6 +17,7 @@ from rehost.core.agentapi import Assignment, AssignmentVolume
 from rehost.store.store import Store
 
 _COMMANDS = 100
+_FILES = 1 << 16  # of a process: each agent has two connections while it tells its heartbeat
 _ASSIGNMENT = Assignment(
     "r-1", "j-1", 1, "ticket", "", 7443, (AssignmentVolume(0, "/dev/sda", 1 << 30, 1 << 18),)
 )
@@ -24,9 +25,7 @@ _ASSIGNMENT = Assignment(
 
 def connected(plan: Plan) -> Figures:
     """Commands are given by another process than the one that holds the polls."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    agents = min(1000 if plan.quick else 10_000, most - 1000)
+    agents = min(1000 if plan.quick else 10_000, _allow_files() - 1000)
     warm, seconds = (35, 20) if plan.quick else (75, 60)
     with plan.scratch() as folder, services.rehost(folder, agents) as ours:
         command = [sys.executable, "-m", "bench.fleet", str(ours.port), str(agents), str(warm), str(seconds)]
@@ -55,6 +54,16 @@ def connected(plan: Plan) -> Figures:
     )  # fmt: skip
     note = f"{seconds} s of {agents:,} agents with a heartbeat every 30 s and a long poll each, over HTTP"
     return Figures("fleet", "Agents", note, columns, ((f"rehost, {agents:,} agents", figures),), 2)
+
+
+def _allow_files() -> int:
+    """As many as wanted, else as many as are allowed here: then connections fail when either side is slow."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    except ValueError:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _give(store: Store, agents: int, seconds: float, given: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from rehost.store.audit import DONE, AuditEntry, AuditFilter
 from rehost.store.principals import PrincipalKind
@@ -107,11 +108,31 @@ def no_room(world: World, event: str) -> Iterator[None]:
 
 def test_what_was_done_is_answered_when_its_end_cannot_be_written(world: World) -> None:
     source = world.source()
+    job = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")[1]["JobId"]
     with no_room(world, "UPDATE"):
-        status, reply = call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
-    assert (status, set(reply)) == (200, {"RequestId", "JobId"})
-    (entry,) = trail(world)
+        status, _ = call(world, "StartReplicationJob", JobId=job)
+    assert status == 200
+    (entry,) = trail(world, action="smc:Start*")
     assert entry.code == ""
+
+
+def test_a_change_of_records_its_nonce_and_its_entry_are_one_transaction(world: World) -> None:
+    commits: list[object] = []
+    note, engine, source = commits.append, world.store.database.engine, world.source()
+    call(world, "DescribeSourceServers")  # sweeps nonces, which happens now and then
+    sa.event.listen(engine, "commit", note)
+    call(world, "CreateReplicationJob", SourceId=source.id, RegionId="cn-a")
+    sa.event.remove(engine, "commit", note)
+    assert len(commits) == 2  # the other one looked up the access key
+    (entry,) = trail(world, action="smc:Create*")
+    assert (entry.code, entry.seconds is not None) == (DONE, True)
+
+
+def test_a_refused_change_uses_its_nonce_up(world: World) -> None:
+    again = {"SourceId": "s-none", "RegionId": "cn-a", "SignatureNonce": "once"}
+    codes = [call(world, "CreateReplicationJob", **again)[1]["Code"] for _ in range(2)]
+    assert codes == ["InvalidSourceId.NotFound", "SignatureNonceUsed"]
+    assert sorted(entry.code for entry in trail(world)) == sorted(codes)
 
 
 def test_nothing_is_done_that_cannot_be_written_down(world: World) -> None:

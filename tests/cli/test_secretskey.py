@@ -24,8 +24,8 @@ def keys(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(keys: Path) -> Store:
-    return Store.open(keys.parent, partial(secretskey.load, keys))
+def opened(keys: Path, records: Path | str) -> Store:
+    return Store.open(records, partial(secretskey.load, keys))
 
 
 def test_it_is_made_once_and_its_owners_alone(keys: Path) -> None:
@@ -42,23 +42,23 @@ def test_one_that_others_can_read_is_closed_to_them(keys: Path, caplog: pytest.L
     assert "rehost key rotate" in caplog.text
 
 
-def test_another_key_takes_its_place_and_secrets_stay(keys: Path) -> None:
-    store = opened(keys)
+def test_another_key_takes_its_place_and_secrets_stay(keys: Path, records: Path | str) -> None:
+    store = opened(keys, records)
     made = [store.keys.create("1") for _ in range(5)]
     before = (keys / "secrets.key").read_bytes()
     assert secretskey.rotate(keys, store.keys.reseal) == 5
     assert [store.keys.get(key.id) for key in made] == made
     store.close()
     assert (keys / "secrets.key").read_bytes() != before
-    old = Store.open(keys.parent, before)
+    old = Store.open(records, before)
     with pytest.raises(DataFolderError, match=r"secrets\.key"):
         old.keys.get(made[0].id)
     old.close()
 
 
-def test_another_process_goes_on_with_the_new_key(keys: Path) -> None:
+def test_another_process_goes_on_with_the_new_key(keys: Path, records: Path | str) -> None:
     """One that has the old key in memory, and adds keys of its own meanwhile."""
-    mine, other = opened(keys), opened(keys)
+    mine, other = opened(keys, records), opened(keys, records)
     made = [other.keys.create("1")]
     other.keys.get(made[0].id)
     stop, failures = threading.Event(), []
@@ -90,9 +90,10 @@ from functools import partial
 from pathlib import Path
 from rehost.cli import secretskey
 from rehost.store.store import Store
-keys, point = Path(sys.argv[1]), sys.argv[2]
+keys, records, point = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-store = Store.open(keys.parent, partial(secretskey.load, keys))
+where = records if "://" in records else Path(records)
+store = Store.open(where, partial(secretskey.load, keys))
 def reseal():
     if point == "before": die()
     count = store.keys.reseal()
@@ -103,10 +104,13 @@ secretskey.rotate(keys, reseal)
 
 
 @pytest.mark.parametrize("point", ["before", "after"])
-def test_a_rotation_that_is_killed_loses_nothing_and_can_be_repeated(keys: Path, point: str) -> None:
-    store = opened(keys)
+def test_a_rotation_that_is_killed_loses_nothing_and_can_be_repeated(
+    keys: Path, records: Path | str, point: str
+) -> None:
+    store = opened(keys, records)
     key = store.keys.create("1")
-    ended = subprocess.run([sys.executable, "-c", _ROTATE, str(keys), point], cwd=ROOT, check=False)
+    command = [sys.executable, "-c", _ROTATE, str(keys), str(records), point]
+    ended = subprocess.run(command, cwd=ROOT, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert len(secretskey.load(keys)) == 2
     assert store.keys.get(key.id) == key
@@ -125,7 +129,7 @@ def test_a_credential_of_systemd_comes_first(keys: Path, monkeypatch: pytest.Mon
     secretskey.ensure(keys)
     assert not (keys / "secrets.key").exists()
     assert secretskey.load(keys) == (b"c" * 32,)
-    store = opened(keys)
+    store = opened(keys, keys.parent)
     key = store.keys.create("1")
     with pytest.raises(DataFolderError, match="cannot change"):
         secretskey.rotate(keys, store.keys.reseal)

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,40 @@ def test_a_write_that_raises_leaves_nothing(store: Store) -> None:
         _add_event(connection, "lost")
         raise ZeroDivisionError
     assert store.events.of("x") == ()
+
+
+def test_what_is_done_together_is_one_transaction(store: Store) -> None:
+    with store.database.together():
+        store.events.add("x", "a", "first")
+        assert len(store.events.of("x")) == 1  # a part sees what was done before it
+        store.events.add("x", "a", "second")
+        seen = ThreadPoolExecutor(1).submit(store.events.of, "x").result()
+    assert seen == ()
+    assert [event.what for event in store.events.of("x")] == ["first", "second"]
+
+
+def test_of_what_is_done_together_nothing_is_kept_when_the_end_raises(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.database.together():
+        store.events.add("x", "a", "lost")
+        raise ZeroDivisionError
+    assert store.events.of("x") == ()
+
+
+def test_a_part_that_raised_ends_the_whole(store: Store) -> None:
+    """Who goes on after an error does not keep the half of it."""
+
+    def go_on() -> None:
+        with store.database.together():
+            store.events.add("x", "a", "lost")
+            with suppress(InvalidValueError):
+                store.events.add("x", "a", "what\0ever")
+            store.events.add("x", "a", "lost too")
+
+    with pytest.raises(sa.exc.InvalidRequestError):
+        go_on()
+    assert store.events.of("x") == ()
+    store.events.add("x", "a", "later")
+    assert [event.what for event in store.events.of("x")] == ["later"]
 
 
 def test_writers_wait_for_each_other_and_lose_nothing(store: Store, records: Path | str) -> None:

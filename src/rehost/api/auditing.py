@@ -6,7 +6,7 @@ from dataclasses import replace
 import structlog
 
 from rehost.core.ram.arn import Arn
-from rehost.store.audit import AuditEntry, AuditTrail
+from rehost.store.audit import DONE, AuditEntry, AuditTrail
 from rehost.store.keys import AccessKey
 
 _log = structlog.get_logger()
@@ -19,7 +19,7 @@ class Audited:
         self._trail = trail
         self._started = time.monotonic()
         self._entry = AuditEntry(now, request_id, "", "", "", "", (), address)
-        self._begun = False
+        self._begun = self._ended = False
 
     def by(self, key: AccessKey, action: str) -> None:
         """`action`: with its service, smc:StartReplicationJob."""
@@ -36,11 +36,19 @@ class Audited:
         """The entry is in the database already."""
         self._begun = True
 
+    def write_done(self) -> None:
+        """The entry and its end, as a part of the transaction that the caller is in; `ended` when that is
+        durable."""
+        self._trail.write(replace(self._entry, code=DONE, seconds=self._seconds()))
+
+    def ended(self) -> None:
+        self._ended = True
+
     def end(self, code: str) -> None:
         """Never raises: what was done is done, and its caller has to hear of it."""
-        if not self._entry.key:
+        if self._ended or not self._entry.key:
             return
-        seconds = time.monotonic() - self._started
+        seconds = self._seconds()
         try:
             if self._begun:
                 self._trail.finish(self._entry.request_id, code, seconds)
@@ -48,3 +56,6 @@ class Audited:
                 self._trail.add(replace(self._entry, code=code, seconds=seconds))
         except Exception:  # noqa: BLE001
             _log.exception("the audit trail lacks an end", request_id=self._entry.request_id, code=code)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started

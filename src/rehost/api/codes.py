@@ -90,6 +90,13 @@ OF_REQUESTS: dict[str, Code] = {
     ),
 }  # fmt: skip
 
+OF_V3: dict[str, Code] = {
+    "SignatureDoesNotMatch": Code(
+        400, "Specified signature does not match our calculation.", "The same; the gateway says it otherwise."
+    ),
+}  # fmt: skip
+"""Those of OF_REQUESTS that have another text when the signature's version is 3."""
+
 OF_ACTIONS: dict[str, Code] = {
     "SourceServerState.Invalid": Code(
         400, "The specified source server status is invalid.",

@@ -166,14 +166,36 @@ def _handle(exchange: _Exchange) -> dict[str, Any]:
     exchange.services.throttle.check(key, action.name)
     audited.by(key, exchange.name)
     wanted = _wanted(exchange, key)
-    entry = audited.entry if isinstance(wanted, Values) and not action.reads else None
+    if not isinstance(wanted, Values):
+        identity.use_nonce(claim, key, exchange.store)
+        raise wanted
+    carry_out = _together if action.in_records else _in_steps
+    return rpc.shaped(action.reply, carry_out(exchange, claim, key, wanted))
+
+
+def _together(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
+    """Nonce, change and audit entry are one transaction, all or nothing: one wait for the disk."""
+    audited = exchange.audited
+    try:
+        with exchange.store.database.together():
+            identity.use_nonce(claim, key, exchange.store)
+            result = exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
+            audited.write_done()
+    except Exception:
+        identity.use_nonce(claim, key, exchange.store, audited.entry)
+        audited.begun()
+        raise
+    audited.ended()
+    return result
+
+
+def _in_steps(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
+    """What changes something is in the audit trail before anything is done."""
+    entry = None if exchange.action.reads else exchange.audited.entry
     identity.use_nonce(claim, key, exchange.store, entry)
     if entry is not None:
-        audited.begun()
-    if not isinstance(wanted, Values):
-        raise wanted
-    result: Mapping[str, Any] = action.handle(Call(exchange.services, key, exchange.now), wanted)
-    return rpc.shaped(action.reply, result)
+        exchange.audited.begun()
+    return exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
 
 
 def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:

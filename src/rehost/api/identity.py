@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rehost.api import errors, signature, times
+from rehost.api import codes, errors, signature, times
 from rehost.api.errors import ApiError
 from rehost.api.rpc import Request
 from rehost.store.audit import AuditEntry
 from rehost.store.keys import TOKEN, AccessKey, KeyStatus
 from rehost.store.store import Store
 
+MISMATCH = "SignatureDoesNotMatch"
 CLOCK_WINDOW = 15 * 60.0  # seconds that a client's clock may differ
 LONGEST_NONCE = 128
 
@@ -71,14 +72,14 @@ def prove(claim: Claim, key: AccessKey, now: float) -> None:
     if key.status is not KeyStatus.ACTIVE:
         raise ApiError(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
     if not signature.same(claim.given, claim.sign(claim.string_to_sign, key.secret)):
-        raise ApiError(400, "SignatureDoesNotMatch", claim.mismatch, "Check the AccessKeySecret.")
+        raise ApiError(400, MISMATCH, claim.mismatch, "Check the AccessKeySecret.")
     _check_token(claim.token, key, now)
 
 
-def use_nonce(claim: Claim, key: AccessKey, store: Store, entry: AuditEntry | None) -> None:
+def use_nonce(claim: Claim, key: AccessKey, store: Store, entry: AuditEntry | None = None) -> None:
     """Only when the signature is right: whoever cannot sign must not be able to use up nonces.
 
-    `entry` is in the audit trail when this returns.
+    A given `entry` is in the audit trail when this returns.
     """
     if not store.nonces.use(key.id, claim.nonce, claim.sent + CLOCK_WINDOW, entry):
         raise ApiError(
@@ -150,7 +151,7 @@ def _v1(request: Request) -> Claim:
         given=values["Signature"],
         string_to_sign=text,
         sign=signature.sign_v1,
-        mismatch=f"Specified signature is not matched with our calculation. server string to sign is:{text}",
+        mismatch=f"{codes.OF_REQUESTS[MISMATCH].text} server string to sign is:{text}",
     )
 
 
@@ -182,7 +183,7 @@ def _v3(request: Request) -> Claim:
         given=authorization.signature,
         string_to_sign=text,
         sign=signature.sign_v3,
-        mismatch=f"Specified signature does not match our calculation. server StringToSign is [{text}]",
+        mismatch=f"{codes.OF_V3[MISMATCH].text} server StringToSign is [{text}]",
     )
 
 
@@ -193,8 +194,9 @@ def _body_hash(request: Request) -> str:
     if claimed.lower() != computed:
         raise ApiError(
             400,
-            "SignatureDoesNotMatch",
-            f"The header x-acs-content-sha256 does not match the body that arrived. Its hash is: {computed}",
+            MISMATCH,
+            f"{codes.OF_V3[MISMATCH].text} The header x-acs-content-sha256 is of another body than the one"
+            f" that arrived, whose hash is: {computed}",
         )
     return claimed
 

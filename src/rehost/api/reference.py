@@ -76,6 +76,8 @@ def _errors() -> str:
         "A message begins as the table says; the case at hand follows.\n",
         "## Of any request\n",
         *_code_table(codes.OF_REQUESTS),
+        "\n## Of any request with a signature of version 3\n",
+        *_code_table(codes.OF_V3),
         "\n## Of parameters\n",
         "`Name` is the parameter's without indexes: `DataDiskPartDevice` for `DataDisk.1.Part.2.Device`.\n",
         *_code_table({pattern: Code(family.status, text, family.when) for text, pattern, family in families}),

@@ -12,6 +12,7 @@ from rehost.api.http1 import Http1
 from rehost.api.wakeups import Wakeups
 
 _TOLD_EVERY = 60.0  # seconds
+BACKLOG = 4096  # connections that wait: all agents come at once after a restart
 _REST = 15  # seconds that a connection may rest between requests: agents that are slow keep theirs
 _GRACE = 5  # seconds for requests under way at the end
 
@@ -79,6 +80,7 @@ def server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         timeout_keep_alive=_REST,
         timeout_graceful_shutdown=_GRACE,
         ssl_certfile=certificate,

@@ -223,6 +223,7 @@ class Action:
     codes: tuple[str, ...] = ()  # of its errors, besides those that follow from the parameters: api/codes.py
     addition: bool = False  # rehost's own, not in the reference
     resources: tuple[Resource, ...] = field(default=(), kw_only=True)  # leave for each of them is needed
+    in_records: bool = field(default=False, kw_only=True)  # it changes records only, which is one transaction
 
     @property
     def reads(self) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rehost.api import gateway, limits
 from rehost.api.app import create_app
 from rehost.api.services import Services
-from rehost.api.serving import server
+from rehost.api.serving import BACKLOG, server
 from rehost.api.throttling import Throttle
 from rehost.api.wakeups import Wakeups
 from rehost.block.durable import remove_file, write_file
@@ -182,7 +182,7 @@ def _listener(listen: str) -> socket.socket:
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family, backlog=128)
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
         raise DataFolderError(
             f"cannot listen on {listen}: {error.strerror}", "choose another place with --listen"

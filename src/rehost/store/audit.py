@@ -24,6 +24,13 @@ _SWEEP_EVERY = 3600.0  # seconds
 _MOST_WAITING = 5000  # entries; a request that finds so many writes them itself
 _PAGE = 1000
 
+_INSERT = audit.insert()
+_FINISH = (  # built once: it takes longer than to carry it out
+    audit.update()
+    .where(audit.c.request_id == sa.bindparam("of"))
+    .values(code=sa.bindparam("code"), seconds=sa.bindparam("seconds"))
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,11 +88,15 @@ class AuditTrail:
         if full:
             self.flush()
 
+    def write(self, entry: AuditEntry) -> None:
+        """Durable when it returns."""
+        with self._database.write() as connection:
+            begin(connection, entry)
+
     def finish(self, request_id: str, code: str, seconds: float) -> None:
         """Say how something ended that `begin` wrote down."""
-        update = audit.update().where(audit.c.request_id == request_id)
         with self._database.write() as connection:
-            connection.execute(update.values(code=code, seconds=seconds))
+            connection.execute(_FINISH, {"of": request_id, "code": code, "seconds": seconds})
 
     def flush(self) -> None:
         with self._writing:
@@ -95,7 +106,7 @@ class AuditTrail:
                 return
             try:
                 with self._database.write() as connection:
-                    connection.execute(audit.insert(), [_columns(entry) for entry in entries])
+                    connection.execute(_INSERT, [_columns(entry) for entry in entries])
             except BaseException:
                 with self._lock:
                     self._waiting = entries + self._waiting
@@ -150,7 +161,7 @@ class AuditTrail:
 def begin(connection: sa.Connection, entry: AuditEntry) -> None:
     """Write down in the caller's transaction what is about to change something: it is known of whatever
     becomes of the process."""
-    connection.execute(audit.insert().values(**_columns(entry)))
+    connection.execute(_INSERT, _columns(entry))
 
 
 def _columns(entry: AuditEntry) -> dict[str, Any]:

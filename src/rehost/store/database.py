@@ -1,6 +1,7 @@
 """Transactions on all records: SQLite in WAL mode for one host, PostgreSQL by its URL for many."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,9 +25,10 @@ class Database:
 
     `read` sees one consistent state and waits for nobody. `write` is alone: transactions that write take
     turns, in all processes, so that what one has read stays true until it ends. `append` adds rows that
-    depend on no others; it takes no turn, and a power cut may lose the last ones.
+    depend on no others; it takes no turn, and a power cut may lose the last ones. Inside of `together` they
+    are parts of one `write`.
 
-    All three raise DatabaseUnavailableError when the database cannot be reached or is too busy, and
+    All of them raise DatabaseUnavailableError when the database cannot be reached or is too busy, and
     DataFolderFullError when there is no room; then nothing has changed.
     """
 
@@ -35,6 +37,7 @@ class Database:
         self._backend: Backend = sqlite if engine.dialect.name == "sqlite" else postgresql
         self._views = {access: self._backend.view(engine, access) for access in Access}
         self._turn = self._backend.turn()
+        self._joined = threading.local()
         self.now = clock
 
     @classmethod
@@ -50,18 +53,29 @@ class Database:
             upgrade(connection)
         return database
 
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        with self._errors_told(), self._views[Access.READ].begin() as connection:
-            yield connection
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        return self._part() or self._reading()
 
     def write(self) -> AbstractContextManager[sa.Connection]:
         """All of it is durable when the block ends, nothing when it raises."""
-        return self._transaction(Access.WRITE)
+        return self._part() or self._transaction(Access.WRITE)
 
     def append(self) -> AbstractContextManager[sa.Connection]:
         """Others see all of it when the block ends, after a kill of every process too."""
-        return self._transaction(Access.APPEND)
+        return self._part() or self._transaction(Access.APPEND)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All transactions of this thread are one until the block ends: one wait for the disk.
+
+        Where one of them raises nothing of any is kept, and no other can follow.
+        """
+        with self._transaction(Access.WRITE) as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            finally:
+                self._joined.connection = None
 
     def close(self) -> None:
         """What other threads are still at ends with its own connection."""
@@ -71,6 +85,25 @@ class Database:
     @property
     def engine(self) -> sa.Engine:
         return self._engine
+
+    def _part(self) -> AbstractContextManager[sa.Connection] | None:
+        """Of the transaction that this thread is in; None: it is in none."""
+        connection = getattr(self._joined, "connection", None)
+        return None if connection is None else self._joining(connection)
+
+    @contextmanager
+    def _joining(self, connection: sa.Connection) -> Iterator[sa.Connection]:
+        with self._errors_told():
+            try:
+                yield connection
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._errors_told(), self._views[Access.READ].begin() as connection:
+            yield connection
 
     @contextmanager
     def _transaction(self, access: Access) -> Iterator[sa.Connection]:
@@ -92,6 +125,12 @@ class Database:
 
 def new_id(kind: ids.Kind) -> str:
     return ids.make(kind, os.urandom(ids.RANDOM_BYTES))
+
+
+def _roll_back(connection: sa.Connection) -> None:
+    transaction = connection.get_transaction()
+    if transaction is not None:
+        transaction.rollback()
 
 
 def _drop(_connection: Any, entry: ConnectionPoolEntry) -> None:

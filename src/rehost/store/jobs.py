@@ -11,12 +11,11 @@ from rehost.core.errors import (
     QuotaExceededError,
     SourceServerStateError,
 )
-from rehost.core.ids import Kind
 from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
 from rehost.store import servers, tokens, transition
 from rehost.store.assignments import unknown
-from rehost.store.database import Database, new_id
+from rehost.store.database import Database
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, fetch
@@ -25,16 +24,6 @@ from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
 
-_READY = {
-    "status": JobState.READY.status,
-    "business_status": JobState.READY.business,
-    "error_code": "",
-    "status_info": "",
-    "progress": 0.0,
-    "image_id": "",
-    "transition_instance_id": "",
-    "current_run": "",
-}
 HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 EXPIRED_KEPT = 7 * 24 * HOUR  # seconds from a job's expiry to its deletion
@@ -79,19 +68,10 @@ class Jobs:
                 return transition.read(connection, earlier)
             now = self._database.now()
             _check(connection, account, spec, now, quota)
-            job_id = new_id(Kind.JOB)
-            row = {
-                "id": job_id,
-                "account": account,
-                **{name: getattr(spec, name) for name in SPEC_COLUMNS},
-                **_READY,
-                "created": now,
-            }
-            connection.execute(jobs.insert(), row)
-            put(connection, account, Taggable.JOB, job_id, tags)
-            tokens.keep(connection, now, account, token, job_id)
-            note(connection, now, job_id, actor, "CREATE", f"of {spec.source_id}", JobState.READY.text)
-            return transition.read(connection, job_id)
+            job = transition.add(connection, now, account, spec, actor)
+            put(connection, account, Taggable.JOB, job.id, tags)
+            tokens.keep(connection, now, account, token, job.id)
+            return job
 
     def modify(self, job_id: str, change: Callable[[Job], JobSpec], actor: str, detail: str) -> Job:
         """Give a job what `change` makes of it, in one transaction; whatever that raises changes nothing.
@@ -197,37 +177,55 @@ class Jobs:
                 note(connection, self._database.now(), job_id, "rehost", "REMOVE")
 
 
-def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
-    _check_source(connection, account, spec.source_id, now)
-    _check_name(connection, account, spec.name)
+def _grounds() -> sa.Select[Any]:
+    """All that a new job depends on, in one look."""
+    account, name = sa.bindparam("account", type_=sa.String), sa.bindparam("name", type_=sa.String)
+    unfinished = sa.or_(*(jobs.c.status == status.value for status in UNFINISHED))
+    other = sa.select(jobs.c.id).where(jobs.c.source_id == source_servers.c.id, unfinished).limit(1)
+    named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name, jobs.c.name != "")
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
-    if connection.execute(mine).scalar_one() >= quota:
+    return sa.select(
+        source_servers.c.account,
+        servers.state(sa.bindparam("now", type_=sa.Float)).label("state"),
+        other.scalar_subquery().label("other"),
+        named.scalar_subquery().label("named"),
+        mine.scalar_subquery().label("mine"),
+    ).where(source_servers.c.id == sa.bindparam("source_id"))
+
+
+_GROUNDS = _grounds()  # built once: to build it takes longer than to execute it
+
+
+def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
+    asked = {"account": account, "name": spec.name, "now": now, "source_id": spec.source_id}
+    found = connection.execute(_GROUNDS, asked).first()
+    if found is None or found.account != account:
+        raise unknown(spec.source_id)
+    _check_source(spec.source_id, found.state, found.other)
+    if found.named is not None:
+        raise _taken(spec.name)
+    if found.mine >= quota:
         raise QuotaExceededError(f"the account has {quota} replication jobs", "delete finished ones")
 
 
 def _check_name(connection: sa.Connection, account: str, name: str) -> None:
     named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name)
     if name and connection.execute(named).first() is not None:
-        raise DuplicateNameError(f"there is a replication job named {name}", "choose another name")
+        raise _taken(name)
 
 
-def _check_source(connection: sa.Connection, account: str, source_id: str, now: float) -> None:
-    lock = sa.select(source_servers.c.id).where(source_servers.c.id == source_id).with_for_update()
-    connection.execute(lock)  # so that of two jobs that are made at once the second one finds the first
-    server = servers.read(connection, source_id, now)
-    if server.account != account:
-        raise unknown(source_id)
-    unfinished = sa.select(jobs.c.id).where(
-        jobs.c.source_id == source_id, jobs.c.status.in_([status.value for status in UNFINISHED])
-    )
-    other = connection.execute(unfinished).scalar()
+def _taken(name: str) -> DuplicateNameError:
+    return DuplicateNameError(f"there is a replication job named {name}", "choose another name")
+
+
+def _check_source(source_id: str, state: str, other: str | None) -> None:
     if other is not None:
         raise SourceServerStateError(
             f"the source server {source_id} has the unfinished job {other}", "finish or delete that job first"
         )
-    if server.state is not ServerState.AVAILABLE:
+    if state != ServerState.AVAILABLE:
         raise SourceServerStateError(
-            f"the source server {source_id} is {server.state}",
+            f"the source server {source_id} is {state}",
             "see that its agent runs and reaches the control plane: rehost source show",
         )
 

@@ -142,6 +142,8 @@ source_servers = Table(
     Index("source_servers_newest", "account", "created", "id"),
     Index("source_servers_name", "account", "name", "created", "id"),
     Index("source_servers_version", "id", "assignment_version"),  # what long polls look for, without the rows
+    Index("source_servers_heartbeat", "heartbeat"),
+    Index("source_servers_error", "id", **_given("error_code")),
     Index("source_servers_deleting", "id", sqlite_where=sa.text("deleting = 1"),
           postgresql_where=sa.text("deleting")),
 )  # fmt: skip

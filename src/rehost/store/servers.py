@@ -34,6 +34,7 @@ MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
 Moment = float | sa.ColumnElement[float]
 
 _table = source_servers.c
+_other = source_servers.alias("other").c
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class SourceServers:
         """Newest first."""
         now = self._database.now()
         having = tagged(_table.id, account, Taggable.SOURCE, want.tags)
-        query = _select(now).where(_table.account == account, *_conditions(want, now), *having)
+        query = _select(now).where(*_conditions(account, want, now), *having)
         query = query.order_by(_table.created.desc(), _table.id.desc())
         with self._database.read() as connection:
             return fetch(connection, query, page, _record)
@@ -268,7 +269,7 @@ def _offline(now: Moment) -> sa.ColumnElement[bool]:
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
 
-def _state(now: Moment) -> sa.ColumnElement[str]:
+def state(now: Moment) -> sa.ColumnElement[str]:
     """The one rule of a source server's state, in SQL so that listings can filter by it."""
     running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
     return sa.case(
@@ -285,7 +286,7 @@ def _select(now: Moment) -> sa.Select[Any]:
     return sa.select(
         source_servers,
         newest.scalar_subquery().label("job_id"),
-        _state(now).label("state"),
+        state(now).label("state"),
         _offline(now).label("offline"),
     )
 
@@ -294,8 +295,35 @@ def _select(now: Moment) -> sa.Select[Any]:
 _ONE = _select(sa.bindparam("now", type_=sa.Float)).where(_table.id == sa.bindparam("server_id"))
 
 
-def _conditions(want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def _mine(account: str, wanted: str, now: float) -> list[sa.ColumnElement[bool]]:
+    """An account's source servers, all or those in a state.
+
+    Where few are in a state they are looked up by an index, and only these are held against the rule.
+
+    All that are Available have to be counted.
+    """
+    if not wanted:
+        return [_table.account == account]
+    running = sa.select(jobs.c.source_id).where(
+        jobs.c.account == account, jobs.c.status == Status.RUNNING.value
+    )
+    latest = now - MISSED_HEARTBEATS * HEARTBEAT_RATE  # no source server is told to come more often
+    few = {
+        ServerState.DELETING.value: (sa.select(_other.id).where(_other.deleting),),
+        ServerState.IN_USE.value: (running,),
+        ServerState.UNAVAILABLE.value: (
+            sa.select(_other.id).where(_other.heartbeat < latest),
+            sa.select(_other.id).where(_other.error_code != ""),
+        ),
+    }
+    if wanted not in few:
+        return [_table.account == account, state(now) == wanted]
+    mine = _table.account.concat("") == account  # not by the account's index: it has all of its sources
+    return [mine, state(now) == wanted, _table.id.in_(sa.union(*few[wanted]))]
+
+
+def _conditions(account: str, want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
+    conditions = _mine(account, want.state, now)
     if want.ids:
         conditions.append(_table.id.in_(want.ids))
     if want.job_id:
@@ -303,8 +331,6 @@ def _conditions(want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
         conditions.append(_table.id.in_(of_job))
     if want.name:
         conditions.append(_table.name == want.name)
-    if want.state:
-        conditions.append(_state(now) == want.state)
     if want.workgroup_id:
         conditions.append(_table.workgroup_id == want.workgroup_id)
     if want.resource_group_id:

@@ -15,15 +15,14 @@ from rehost.store.access import OPTION, Access
 BUSY_SECONDS = 30  # how long a writer waits for another process before SQLite gives up
 POOL = 20  # connections that stay open
 
-# A transaction that reads first and upgrades later would meet SQLITE_BUSY without any waiting. In WAL mode
-# NORMAL leaves the wait for the disk to the next FULL one.
-_BEGIN = {
-    Access.READ: ("BEGIN",),
-    Access.WRITE: ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "BEGIN IMMEDIATE"),
-    Access.APPEND: ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON", "BEGIN IMMEDIATE"),
+# In WAL mode NORMAL leaves the wait for the disk to the next FULL transaction.
+_SET = {
+    Access.WRITE: ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"),
+    Access.APPEND: ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON"),
     # With its foreign keys, a table that is made anew would take the rows that refer to it along.
-    Access.UPGRADE: ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
+    Access.UPGRADE: ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=OFF"),
 }
+_SET_TO = "rehost_set_to"  # the access that a connection was set to last
 _AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -32,6 +31,7 @@ def engine(path: Path) -> sa.Engine:
         f"sqlite:///{path}",
         pool_size=POOL,
         max_overflow=POOL,
+        pool_use_lifo=True,  # few connections, whose pages are in their caches
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     sa.event.listen(made, "connect", _prepare_connection)
@@ -70,5 +70,13 @@ def _prepare_connection(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    for statement in _BEGIN[connection.get_execution_options().get(OPTION, Access.READ)]:
-        connection.exec_driver_sql(statement)
+    """A transaction that reads first and upgrades later would meet SQLITE_BUSY without any waiting."""
+    access = connection.get_execution_options().get(OPTION, Access.READ)
+    if access is Access.READ:
+        connection.exec_driver_sql("BEGIN")
+        return
+    if connection.info.get(_SET_TO) is not access:
+        for statement in _SET[access]:
+            connection.exec_driver_sql(statement)
+        connection.info[_SET_TO] = access
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -123,6 +123,8 @@ def tagged(
 
 def put(connection: sa.Connection, account: str, kind: Taggable, resource: str, new: Sequence[Tag]) -> None:
     """Give a resource tags in the caller's transaction; TooManyTagsError when there would be too many."""
+    if not new:
+        return
     keys = [tag.key for tag in new]
     connection.execute(sa.delete(tags).where(_table.resource == resource, _table.key.in_(keys)))
     count = sa.select(sa.func.count()).select_from(tags).where(_table.resource == resource)
@@ -132,12 +134,11 @@ def put(connection: sa.Connection, account: str, kind: Taggable, resource: str, 
             f"the resource {resource} would have {there + len(new)} tags",
             f"a resource has at most {MOST_TAGS} tags",
         )
-    if new:
-        rows = [
-            {"resource": resource, "account": account, "kind": kind.value, "key": tag.key, "value": tag.value}
-            for tag in new
-        ]
-        connection.execute(tags.insert(), rows)
+    rows = [
+        {"resource": resource, "account": account, "kind": kind.value, "key": tag.key, "value": tag.value}
+        for tag in new
+    ]
+    connection.execute(tags.insert(), rows)
 
 
 def tags_of(connection: sa.Connection, resource: str) -> set[Tag]:

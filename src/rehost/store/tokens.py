@@ -31,6 +31,8 @@ class ClientTokens:
 
         IdempotencyError when that one had other parameters.
         """
+        if token is None:
+            return ""
         with self._database.read() as connection:
             return made(connection, account, token)
 

@@ -6,13 +6,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from rehost.core.errors import InvalidTransitionError, NotFoundError
+from rehost.core.ids import Kind
 from rehost.core.job import OVER, Event, JobState, follow, state_of
 from rehost.store.assignments import take_back
+from rehost.store.database import new_id
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
 from rehost.store.schema import jobs, source_servers
 
-_ONE = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id"))  # built once: it takes longer than a look
+# Built once: to build them takes longer than to execute them.
+_ONE = sa.select(jobs).where(jobs.c.id == sa.bindparam("job_id"))
+_INSERT = jobs.insert()
 
 SPEC_COLUMNS = tuple(field.name for field in fields(JobSpec))
 
@@ -33,6 +37,32 @@ class Job:
     created: float
     started: float | None
     ended: float | None
+
+
+_OWN_COLUMNS = tuple(name for name in Job.__slots__ if name not in ("spec", "state"))
+
+
+def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, actor: str) -> Job:
+    """A new job in state Ready, with an event row."""
+    job = Job(
+        id=new_id(Kind.JOB),
+        account=account,
+        spec=spec,
+        state=JobState.READY,
+        error_code="",
+        status_info="",
+        progress=0.0,
+        image_id="",
+        transition_instance_id="",
+        current_run="",
+        cut_over=False,
+        created=now,
+        started=None,
+        ended=None,
+    )
+    connection.execute(_INSERT, _columns(job))
+    note(connection, now, job.id, actor, "CREATE", f"of {spec.source_id}", job.state.text)
+    return job
 
 
 def read(connection: sa.Connection, job_id: str) -> Job:
@@ -73,6 +103,12 @@ def _tell_source(connection: sa.Connection, source_id: str) -> None:
     """Its agent keeps what a later run of the job would have built on, see `AssignmentAnswer.keep`."""
     told = source_servers.update().where(source_servers.c.id == source_id)
     connection.execute(told.values(assignment_version=source_servers.c.assignment_version + 1))
+
+
+def _columns(job: Job) -> dict[str, Any]:
+    state = {"status": job.state.status, "business_status": job.state.business}
+    asked = {name: getattr(job.spec, name) for name in SPEC_COLUMNS}
+    return {name: getattr(job, name) for name in _OWN_COLUMNS} | state | asked
 
 
 def record(row: Any) -> Job:

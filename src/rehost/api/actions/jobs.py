@@ -152,6 +152,7 @@ ACTIONS = (
         job_parameters.RULES,
         job_codes.CREATE,
         resources=(Resource("sourceServer", "SourceId"), Resource("replicationJob")),
+        in_records=True,
     ),
     Action(
         "DescribeReplicationJobs",
@@ -187,6 +188,7 @@ ACTIONS = (
         rules=job_changes.RULES,
         codes=job_codes.MODIFY,
         resources=_JOB,
+        in_records=True,
     ),
     Action(
         "StopReplicationJob",

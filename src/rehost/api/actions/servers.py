@@ -119,6 +119,7 @@ ACTIONS = (
         modify,
         codes=("InvalidSourceId.NotFound", "SourceServerState.Invalid", "SourceServerName.Duplicate"),
         resources=(Resource("sourceServer", "SourceId"),),
+        in_records=True,
     ),
     Action(
         "DeleteSourceServer",

@@ -105,6 +105,7 @@ ACTIONS = (
         rules=(tag_parameters.distinct_keys,),
         codes=("InvalidResourceId.NotFound", "NumberExceed.Tags", "Duplicate.TagKey"),
         resources=_TAGGED,
+        in_records=True,
     ),
     Action(
         "ListTagResources",
@@ -151,5 +152,6 @@ ACTIONS = (
         untag,
         codes=("InvalidResourceId.NotFound",),
         resources=_TAGGED,
+        in_records=True,
     ),
 )  # fmt: skip

@@ -102,6 +102,7 @@ ACTIONS = (
         ),
         codes=("QuotaExceeded.AccessToken",),
         resources=(Resource("accessToken"),),
+        in_records=True,
     ),
     Action(
         "ListAccessTokens",
@@ -127,6 +128,7 @@ ACTIONS = (
         disable,
         codes=("InvalidAccessTokenId.NotFound",),
         resources=(Resource("accessToken", "AccessTokenId"),),
+        in_records=True,
     ),
     Action(
         "DeleteAccessToken",
@@ -135,5 +137,6 @@ ACTIONS = (
         delete,
         codes=("InvalidAccessTokenId.NotFound",),
         resources=(Resource("accessToken", "AccessTokenId"),),
+        in_records=True,
     ),
 )  # fmt: skip

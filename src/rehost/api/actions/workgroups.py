@@ -163,6 +163,7 @@ ACTIONS = (
             "IdempotentParameterMismatch",
         ),
         resources=(Resource("workgroup"),),
+        in_records=True,
     ),
     Action(
         "DescribeWorkgroups",
@@ -187,6 +188,7 @@ ACTIONS = (
         modify,
         codes=("InvalidWorkgroupId.NotFound", "WorkgroupName.Duplicate"),
         resources=_ONE_GROUP,
+        in_records=True,
     ),
     Action(
         "DeleteWorkgroup",
@@ -195,6 +197,7 @@ ACTIONS = (
         delete,
         codes=("InvalidWorkgroupId.NotFound", "SourceServer.Related"),
         resources=_ONE_GROUP,
+        in_records=True,
     ),
     Action(
         "AssociateSourceServers",
@@ -208,6 +211,7 @@ ACTIONS = (
             "SourceServer.AlreadyAssociated",
         ),
         resources=_GROUP_AND_SOURCES,
+        in_records=True,
     ),
     Action(
         "DisassociateSourceServers",
@@ -220,5 +224,6 @@ ACTIONS = (
             "SourceServer.NotAssociated",
         ),
         resources=_GROUP_AND_SOURCES,
+        in_records=True,
     ),
 )
