@@ -182,6 +182,18 @@ class AgentIdentityError(RehostError):
     code = "Agent.IdentityInvalid"
 
 
+class ClonedAgentError(RehostError):
+    """A machine shows an agent's identity that was given to another one."""
+
+    code = "Agent.Cloned"
+
+
+class BootChangedError(RehostError):
+    """An agent speaks from another boot than before, which may be a clone's: it is to ask again."""
+
+    code = "Agent.BootChanged"
+
+
 class AgentInstallError(RehostError):
     """The agent could not be put on a server, or its bundle could not be built."""
 

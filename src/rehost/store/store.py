@@ -7,6 +7,7 @@ from pathlib import Path
 from rehost.store.accounts import Accounts
 from rehost.store.assignments import Assignments
 from rehost.store.audit import AuditTrail
+from rehost.store.clones import Clones
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
 from rehost.store.events import Events
@@ -37,6 +38,7 @@ class Store:
     audit: AuditTrail
     codes: ActivationCodes
     servers: SourceServers
+    clones: Clones
     assignments: Assignments
     jobs: Jobs
     runs: Runs
@@ -69,6 +71,7 @@ class Store:
             AuditTrail(database),
             ActivationCodes(database),
             SourceServers(database),
+            Clones(database),
             Assignments(database),
             Jobs(database),
             Runs(database),
