@@ -86,6 +86,9 @@ def _serve(
     machinery: Machinery,
     stack: ExitStack,
 ) -> DbosEngine:
+    known = limits.load(config.data / limits.FILE, gateway.action_names())
+    store.audit.kept_days = known.audit_days
+    store.room.limits = known.running_jobs
     receiver = ReceiverChild(config.data, config.receive_listen)
     receiver.start()
     stack.callback(receiver.close)
@@ -103,8 +106,6 @@ def _serve(
     files.build_in_background()
     wakeups = Wakeups(store.assignments.versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
-    known = limits.load(config.data / limits.FILE, gateway.action_names())
-    store.audit.kept_days = known.audit_days
     services = Services(
         store,
         lifecycle,

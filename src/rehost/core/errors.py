@@ -288,6 +288,12 @@ class WorkgroupQuotaError(RehostError):
     code = "QuotaExceeded.Workgroup"
 
 
+class NoRoomError(RehostError):
+    """As many jobs run as may: the start of one more waits."""
+
+    code = "RunningJobs.Full"
+
+
 class SourceServerStateError(RehostError):
     """The source server's state or its other jobs do not allow what was asked."""
 

@@ -216,6 +216,7 @@ jobs = Table(
     Column("current_run", String, nullable=False),
     Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
     Column("wanted", Float),  # when its start was asked for that waits for room
+    Column("wanted_type", String),  # of the run that begins then
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -227,6 +228,12 @@ jobs = Table(
     Index("jobs_instance", "account", "instance_id", "created", "id", **_given("instance_id")),
     Index("jobs_state", "status", "business_status"),
     Index("jobs_due", "status", "scheduled_start"),
+    Index(
+        "jobs_wanted",
+        "wanted",
+        sqlite_where=sa.text("wanted IS NOT NULL"),
+        postgresql_where=sa.text("wanted IS NOT NULL"),
+    ),
 )
 
 client_tokens = Table(

@@ -17,6 +17,7 @@ from rehost.store.keys import AccessKeys
 from rehost.store.nonces import Nonces
 from rehost.store.policies import Policies
 from rehost.store.principals import Principals
+from rehost.store.room import Room
 from rehost.store.runs import Runs
 from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
@@ -41,6 +42,7 @@ class Store:
     clones: Clones
     assignments: Assignments
     jobs: Jobs
+    room: Room
     runs: Runs
     tokens: ClientTokens
     images: Images
@@ -60,6 +62,7 @@ class Store:
 
     @classmethod
     def on(cls, database: Database, secrets_key: bytes | LoadKeys) -> "Store":
+        room = Room(database)
         load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
         return cls(
             database,
@@ -74,7 +77,8 @@ class Store:
             Clones(database),
             Assignments(database),
             Jobs(database),
-            Runs(database),
+            room,
+            Runs(database, room),
             ClientTokens(database),
             Images(database),
             Events(database),
