@@ -27,6 +27,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actions: dict[str, Rate] = {}  # the same for single actions, by name
     replication_jobs: Annotated[int, msgspec.Meta(ge=0)] = QUOTA  # of an account
     running_jobs: RunningJobs = RunningJobs()  # over all processes of the control plane
+    worker_bandwidth: Annotated[int, msgspec.Meta(ge=0)] = 0  # KB/s that a worker's runs share; 0: no limit
     audit_days: Annotated[float, msgspec.Meta(gt=0)] = KEPT_DAYS  # that an entry of the audit trail is kept
 
 

@@ -89,7 +89,7 @@ def _serve(
     known = limits.load(config.data / limits.FILE, gateway.action_names())
     store.audit.kept_days = known.audit_days
     store.room.limits = known.running_jobs
-    receiver = ReceiverChild(config.data, config.receive_listen)
+    receiver = ReceiverChild(config.data, config.receive_listen, known.worker_bandwidth)
     receiver.start()
     stack.callback(receiver.close)
     door = LocalDoor(keys.ticket_key(), lambda: receiver.port)
