@@ -17,8 +17,9 @@ from rehost.store.store import Store
 class Lifecycle(Protocol):
     """What moves jobs: `flow` has it. Calls return when the change is durable, not when the work is done."""
 
-    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run:
-        """Begin a job's next run, or the next generation of one that did not end.
+    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run | None:
+        """Begin a job's next run, or the next generation of one that did not end. None: as soon as there is
+        room for it.
 
         InvalidTransitionError when the job's state does not allow it.
         """

@@ -36,7 +36,7 @@ POINTS = (
     "merge.removed", "merge.done", "retain.trimmed", "retain.removed", "clean.retained", "clean.done",
     # A run that fails, and what people do to a job.
     "fail.begun", "fail.image", "fail.image_recorded", "fail.noted", "fail.done",
-    "nudge.begun",
+    "stop.asked", "nudge.begun", "stop.done",
     "release.begun", "release.image", "release.image_removed", "discard.marked",
     "release.discarded", "release.done",
     "source.removed",

@@ -87,7 +87,10 @@ def _serve(
     machinery: Machinery,
     stack: ExitStack,
 ) -> DbosEngine:
-    receiver = ReceiverChild(config.data, config.receive_listen)
+    known = limits.load(config.data / limits.FILE, gateway.action_names())
+    store.audit.kept_days = known.audit_days
+    store.room.limits = known.running_jobs
+    receiver = ReceiverChild(config.data, config.receive_listen, known.worker_bandwidth)
     receiver.start()
     stack.callback(receiver.close)
     door = LocalDoor(keys.ticket_key(), lambda: receiver.port)
@@ -104,8 +107,6 @@ def _serve(
     files.build_in_background()
     wakeups = Wakeups(store.assignments.versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
-    known = limits.load(config.data / limits.FILE, gateway.action_names())
-    store.audit.kept_days = known.audit_days
     services = Services(
         store,
         lifecycle,

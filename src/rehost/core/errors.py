@@ -194,6 +194,18 @@ class AgentIdentityError(RehostError):
     code = "Agent.IdentityInvalid"
 
 
+class ClonedAgentError(RehostError):
+    """A machine shows an agent's identity that was given to another one."""
+
+    code = "Agent.Cloned"
+
+
+class BootChangedError(RehostError):
+    """An agent speaks from another boot than before, which may be a clone's: it is to ask again."""
+
+    code = "Agent.BootChanged"
+
+
 class AgentInstallError(RehostError):
     """The agent could not be put on a server, or its bundle could not be built."""
 
@@ -286,6 +298,12 @@ class AccessTokenQuotaError(RehostError):
 
 class WorkgroupQuotaError(RehostError):
     code = "QuotaExceeded.Workgroup"
+
+
+class NoRoomError(RehostError):
+    """As many jobs run as may: the start of one more waits."""
+
+    code = "RunningJobs.Full"
 
 
 class SourceServerStateError(RehostError):

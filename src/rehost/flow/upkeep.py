@@ -1,8 +1,9 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs and
-the next runs of those that wait, says which sources are offline, keeps the images of waiting jobs as few as
-asked, lets jobs expire and deletes them later, and releases what deleted jobs and source servers held.
+It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, the
+next runs of those that wait and what waited for room, says which sources are offline, keeps the images of
+waiting jobs as few as asked, lets jobs expire and deletes them later, and releases what deleted jobs and
+source servers held.
 """
 
 import logging
@@ -13,7 +14,7 @@ from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
 from rehost.core.job import Event, JobState, Status
 from rehost.flow.engine import Engine, WorkflowState
-from rehost.flow.lifecycle import start_workflow
+from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
@@ -84,6 +85,7 @@ class Upkeep:
         self._each(self._store.jobs.expired(), self._expire)
         self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)
+        self._each(self._store.room.next(), self._begin_at_last)
         for source_id in self._store.servers.emptied():
             self._store.servers.remove(source_id)
             reach("source.removed")
@@ -131,9 +133,15 @@ class Upkeep:
 
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
-        run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
-        reach("due.begun")
-        start_workflow(self._engine, run)
+        run = begin_or_wait(self._store, job.id, RunType.SCHEDULE, ACTOR, why)
+        if run is not None:
+            reach("due.begun")
+            start_workflow(self._engine, run)
+
+    def _begin_at_last(self, job: Job) -> None:
+        run = begin_or_wait(self._store, job.id, RunType(job.wanted), ACTOR, "there is room for it")
+        if run is not None:
+            start_workflow(self._engine, run)
 
     def _pass_time(self, job: Job) -> None:
         """Of what rehost itself does, only the time tells how far it is."""

@@ -16,6 +16,7 @@ from rehost.core.progress import Course, Stage
 from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
+from rehost.store.room import Room
 from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.status import copy_info, sync_info
 
@@ -45,20 +46,24 @@ class Run:
 
 
 class Runs:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, room: Room) -> None:
         self._database = database
+        self._room = room
 
     def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
         """Start a job: move it by START, CUT_OVER or CUT_OVER_SYNC, in one transaction.
 
         It gets its next run, or the next generation of one that has not ended. Where the event leads to
-        cleaning, its last run goes on. NotFoundError or InvalidTransitionError.
+        cleaning, its last run goes on. NotFoundError, InvalidTransitionError, or NoRoomError for a START
+        that has to wait; then nothing has changed.
         """
         with self._database.write() as connection:
             now = self._database.now()
             job = transition.read(connection, job_id)
             last = _read(connection, job.current_run)
             cleans = follow(job.state, event) is JobState.CLEANING
+            if event is Event.START and not cleans:
+                self._room.check(connection, job_id)
             course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, _expected(connection))
             if last is not None and cleans:
                 run = _raise_generation(connection, last, course=course)

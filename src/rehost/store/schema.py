@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from rehost.core.agentapi import Assignment, Progress, Result
+from rehost.core.clones import Bearers
 from rehost.core.progress import Course
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
@@ -139,6 +140,7 @@ source_servers = Table(
     Column("created", Float, nullable=False),
     Column("workgroup_id", String, nullable=False, server_default="", index=True),  # empty: in none
     Column("resource_group_id", String, nullable=False, server_default=""),
+    Column("bearers", Json(Bearers)),  # who shows its identity
     Index("source_servers_newest", "account", "created", "id"),
     Index("source_servers_name", "account", "name", "created", "id"),
     Index("source_servers_version", "id", "assignment_version"),  # what long polls look for, without the rows
@@ -215,6 +217,8 @@ jobs = Table(
     Column("transition_instance_id", String, nullable=False),
     Column("current_run", String, nullable=False),
     Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
+    Column("wanted", Float),  # when its start was asked for that waits for room
+    Column("wanted_type", String),  # of the run that begins then
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -226,6 +230,12 @@ jobs = Table(
     Index("jobs_instance", "account", "instance_id", "created", "id", **_given("instance_id")),
     Index("jobs_state", "status", "business_status"),
     Index("jobs_due", "status", "scheduled_start"),
+    Index(
+        "jobs_wanted",
+        "wanted",
+        sqlite_where=sa.text("wanted IS NOT NULL"),
+        postgresql_where=sa.text("wanted IS NOT NULL"),
+    ),
 )
 
 client_tokens = Table(

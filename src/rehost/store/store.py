@@ -7,6 +7,7 @@ from pathlib import Path
 from rehost.store.accounts import Accounts
 from rehost.store.assignments import Assignments
 from rehost.store.audit import AuditTrail
+from rehost.store.clones import Clones
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
 from rehost.store.events import Events
@@ -16,6 +17,7 @@ from rehost.store.keys import AccessKeys
 from rehost.store.nonces import Nonces
 from rehost.store.policies import Policies
 from rehost.store.principals import Principals
+from rehost.store.room import Room
 from rehost.store.runs import Runs
 from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
@@ -37,8 +39,10 @@ class Store:
     audit: AuditTrail
     codes: ActivationCodes
     servers: SourceServers
+    clones: Clones
     assignments: Assignments
     jobs: Jobs
+    room: Room
     runs: Runs
     tokens: ClientTokens
     images: Images
@@ -58,6 +62,7 @@ class Store:
 
     @classmethod
     def on(cls, database: Database, secrets_key: bytes | LoadKeys) -> "Store":
+        room = Room(database)
         load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
         return cls(
             database,
@@ -69,9 +74,11 @@ class Store:
             AuditTrail(database),
             ActivationCodes(database),
             SourceServers(database),
+            Clones(database),
             Assignments(database),
             Jobs(database),
-            Runs(database),
+            room,
+            Runs(database, room),
             ClientTokens(database),
             Images(database),
             Events(database),

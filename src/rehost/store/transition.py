@@ -33,6 +33,7 @@ class Job:
     image_id: str
     transition_instance_id: str
     current_run: str  # empty before the first start
+    wanted: str  # the type of the run that begins when there is room; empty: none waits for it
     cut_over: bool  # after its present run it is Finished, and does not wait for another one
     created: float
     started: float | None
@@ -87,7 +88,9 @@ def move(
         jobs.c.id == job.id, jobs.c.status == job.state.status, jobs.c.business_status == job.state.business
     )
     changed = connection.execute(
-        update.values(status=new.status, business_status=new.business, **changes)
+        update.values(
+            status=new.status, business_status=new.business, wanted=None, wanted_type=None, **changes
+        )
     ).rowcount
     if not changed:
         raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
@@ -124,6 +127,7 @@ def record(row: Any) -> Job:
         image_id=row.image_id,
         transition_instance_id=row.transition_instance_id,
         current_run=row.current_run,
+        wanted=row.wanted_type or "",
         cut_over=row.cut_over,
         created=row.created,
         started=row.started,
