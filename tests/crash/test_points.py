@@ -19,7 +19,8 @@ DELETION = (
     "nudge.begun", "release.begun", "release.image", "release.image_removed",
     "release.discarded", "release.done",
 )  # fmt: skip
-ELSEWHERE = (*FIRST_RUN, *FAILURE, *DELETION, "source.removed", "due.begun", "discard.marked")
+OTHERS = ("source.removed", "due.begun", "discard.marked", "webhook.answered")
+ELSEWHERE = (*FIRST_RUN, *FAILURE, *DELETION, *OTHERS)
 LATER_RUN = tuple(point for point in POINTS if point not in ELSEWHERE)
 
 pytestmark = pytest.mark.timeout(1800)

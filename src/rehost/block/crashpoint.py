@@ -40,6 +40,8 @@ POINTS = (
     "release.begun", "release.image", "release.image_removed", "discard.marked",
     "release.discarded", "release.done",
     "source.removed",
+    # A webhook's receiver has said that it has a message.
+    "webhook.answered",
 )  # fmt: skip
 
 _ORDER = os.environ.get(VARIABLE)
