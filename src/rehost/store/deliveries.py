@@ -21,7 +21,7 @@ from rehost.store.secretbox import SecretBox
 from rehost.store.webhooks import Webhook, record
 
 ACTOR = "rehost"
-CLAIM = 30.0  # seconds that a process has a hook for one attempt, which takes a third of that at most
+CLAIM = 15.0  # seconds that a process has a hook for one attempt, which takes 10 at most
 KEPT = 100  # attempts of each hook that are known
 _LOOK = 200  # events that are looked at in one query
 
