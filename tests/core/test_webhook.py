@@ -4,7 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from rehost.core.errors import InvalidValueError
 from rehost.core.job import JobState
 from rehost.core.webhook import Notice, check_pattern, message, sign, wanted
 
+PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 HOOK = "wh-1"
 START = Notice(
     7, 1_790_000_000.5, "j-1", "one", "move", "r-1", "LTAI1", "START", "Running/Preparing", "", "Ready", 2.25
@@ -78,6 +82,23 @@ def test_the_example_of_the_specification() -> None:
     secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
     signed = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_the_code_of_the_documentation_tells_messages_apart() -> None:
+    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert code is not None
+    known: dict[str, Any] = {"base64": base64, "hmac": hmac, "time": time}
+    exec(code[1], known)
+    secret, told, now = webhook.new_secret(bytes(32)), message(HOOK, START), int(time.time())
+
+    def genuine(sent: int, body: bytes) -> bool:
+        headers = {"webhook-id": told.id, "webhook-timestamp": str(sent)}
+        headers["webhook-signature"] = sign(secret, told.id, sent, told.body)
+        return bool(known["genuine"](secret, headers, body))
+
+    assert genuine(now, told.body)
+    assert not genuine(now, told.body + b" ")
+    assert not genuine(now - 301, told.body)
 
 
 @pytest.mark.parametrize(

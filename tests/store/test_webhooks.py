@@ -223,6 +223,16 @@ def test_a_deleted_hook_takes_its_attempts_along(store: Store, register: Registe
         store.webhooks.delete("one", made.id, "LTAI1")
 
 
+def test_an_account_takes_its_hooks_along(store: Store) -> None:
+    account = store.accounts.create("web").id
+    made = hook(store, account=account)
+    store.webhooks.test(account, made.id, "k")
+    tell(store, made.id)
+    store.accounts.delete(account)
+    assert store.webhooks.find(account, Page()).total == 0
+    assert store.deliveries.of(made.id, Page()).total == 0
+
+
 def test_an_account_has_so_many_hooks(store: Store) -> None:
     store.webhooks.create("one", URL, (), "k", quota=1)
     with pytest.raises(WebhookQuotaError, match="has 1 webhooks"):
