@@ -84,12 +84,14 @@ class Poster:
 
 
 class _Cut:
-    """Ends whatever is done on a socket when its time is over, also where each byte comes just in time."""
+    """Ends whatever is done on a socket when its time is over, also where each byte comes just in time;
+    TimeoutError then."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._same = sock.dup()  # TLS takes the socket itself away
         self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._end)
         self._timer.daemon = True
+        self._over = False
 
     def __enter__(self) -> None:
         self._timer.start()
@@ -97,8 +99,11 @@ class _Cut:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._same.close()
+        if self._over:
+            raise TimeoutError("cut off")  # http.client takes headers that end in their middle for whole ones
 
     def _end(self) -> None:
+        self._over = True
         with suppress(OSError):
             self._same.shutdown(socket.SHUT_RDWR)
 
