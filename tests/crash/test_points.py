@@ -22,7 +22,7 @@ DELETION = (
 )  # fmt: skip
 RESTORATION = tuple(point for point in POINTS if point.startswith("restore."))  # see test_restored
 STOP = ("stop.asked", "nudge.begun", "stop.done")
-OTHERS = ("source.removed", "due.begun", "discard.marked")
+OTHERS = ("source.removed", "due.begun", "discard.marked", "webhook.answered")
 ELSEWHERE = (*STOP, *FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, *OTHERS)
 LATER_RUN = tuple(point for point in POINTS if point not in ELSEWHERE)
 

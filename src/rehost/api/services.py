@@ -12,6 +12,7 @@ from rehost.store.jobs import QUOTA
 from rehost.store.keys import AccessKey
 from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
+from rehost.store.webhooks import QUOTA as WEBHOOKS
 
 
 class Lifecycle(Protocol):
@@ -57,6 +58,7 @@ class Services:
     install_script: Callable[[str], str]  # the control plane's URL as the agent sees it -> a shell script
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be
     job_quota: int = QUOTA  # replication jobs of an account
+    webhook_quota: int = WEBHOOKS  # the same for webhooks
     throttle: Throttle = field(default_factory=Throttle)
     instance_roles: Callable[[], frozenset[str] | None] = lambda: None  # see `compute.driver.Driver`
 

@@ -43,6 +43,8 @@ POINTS = (
     # What was brought back from a backup is made fit to be served.
     "restore.copied", "restore.key", "restore.engine", "restore.skipped", "restore.failed", "restore.begun",
     "restore.reconciled",
+    # A webhook's receiver has said that it has a message.
+    "webhook.answered",
 )  # fmt: skip
 
 _ORDER = os.environ.get(VARIABLE)

@@ -32,9 +32,11 @@ from rehost.core.errors import DataFolderError, InvalidValueError
 from rehost.flow.dbos_engine import DbosEngine
 from rehost.flow.lifecycle import Lifecycle
 from rehost.flow.ports import Converter
+from rehost.flow.post import Poster
 from rehost.flow.run import NAME, RunWorkflow
 from rehost.flow.steps import Steps
 from rehost.flow.upkeep import Upkeep
+from rehost.flow.webhooks import WebhookDispatcher
 from rehost.store import postgresql
 from rehost.store.store import Store
 
@@ -107,6 +109,9 @@ def _serve(
     files.build_in_background()
     wakeups = Wakeups(store.assignments.versions)
     lifecycle = Lifecycle(store, engine, upkeep.wake)
+    dispatcher = WebhookDispatcher(store, Poster(known.local_webhooks))
+    dispatcher.start()
+    stack.callback(dispatcher.close)
     services = Services(
         store,
         lifecycle,
@@ -114,6 +119,7 @@ def _serve(
         files.install_script,
         files.file,
         job_quota=known.replication_jobs,
+        webhook_quota=known.webhooks,
         throttle=Throttle(known),
         instance_roles=driver.instance_roles,
     )

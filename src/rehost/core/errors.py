@@ -306,6 +306,16 @@ class NoRoomError(RehostError):
     code = "RunningJobs.Full"
 
 
+class WebhookQuotaError(RehostError):
+    code = "QuotaExceeded.Webhook"
+
+
+class WebhookError(RehostError):
+    """A message could not be brought to the receiver of a webhook; it is tried again."""
+
+    code = "Webhook.Undelivered"
+
+
 class SourceServerStateError(RehostError):
     """The source server's state or its other jobs do not allow what was asked."""
 

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     ACTIVATION_CODE = "at"
     SNAPSHOT = "sp"
     WORKGROUP = "w"
+    WEBHOOK = "wh"
 
 
 def make(kind: Kind, random: bytes) -> str:

@@ -295,4 +295,44 @@ events = Table(
     Column("what", String, nullable=False),
     Column("state", String, nullable=False, server_default=""),  # of a job, from then on
     Column("detail", Text, nullable=False),
+    Column("account", String, nullable=False, server_default=""),  # the resource's, as are name and run
+    Column("name", String, nullable=False, server_default=""),
+    Column("run", String, nullable=False, server_default=""),
+    Index("events_account", "account", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", Json(tuple[str, ...]), nullable=False),  # patterns; none: all
+    Column("secret", LargeBinary, nullable=False),  # sealed with keys/secrets.key
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),  # why it is not
+    Column("created", Float, nullable=False),
+    Column("cursor", Growing, nullable=False),  # the last event that it was told of, or did not want
+    Column("attempts", Integer, nullable=False),  # at the event after that, all in vain
+    Column("failing_since", Float, nullable=False),  # of the first of them
+    Column("due", Float, nullable=False),  # no attempt before
+    Column("claimed", Float, nullable=False),  # until then it is some process's to deliver
+    Index("webhooks_newest", "account", "created", "id"),
+)
+
+# The last attempts of each hook.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Growing, primary_key=True, autoincrement=True),
+    Column("webhook", String, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("message", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),  # from 1
+    Column("status", Integer),  # of HTTP
+    Column("error", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("deliveries_newest", "webhook", "id"),
 )

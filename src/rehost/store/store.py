@@ -10,6 +10,7 @@ from rehost.store.audit import AuditTrail
 from rehost.store.clones import Clones
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
+from rehost.store.deliveries import Deliveries
 from rehost.store.events import Events
 from rehost.store.images import Images
 from rehost.store.jobs import Jobs
@@ -23,6 +24,7 @@ from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
 from rehost.store.tokens import ClientTokens
+from rehost.store.webhooks import Webhooks
 from rehost.store.workgroups import Workgroups
 
 DATABASE_FILE = "rehost.db"
@@ -49,6 +51,8 @@ class Store:
     events: Events
     tags: Tags
     workgroups: Workgroups
+    webhooks: Webhooks
+    deliveries: Deliveries
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
@@ -64,12 +68,13 @@ class Store:
     def on(cls, database: Database, secrets_key: bytes | LoadKeys) -> "Store":
         room = Room(database)
         load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
+        box = SecretBox(load)
         return cls(
             database,
             Accounts(database),
             Principals(database),
             Policies(database),
-            AccessKeys(database, SecretBox(load)),
+            AccessKeys(database, box),
             Nonces(database),
             AuditTrail(database),
             ActivationCodes(database),
@@ -84,7 +89,13 @@ class Store:
             Events(database),
             Tags(database),
             Workgroups(database),
+            Webhooks(database, box),
+            Deliveries(database, box),
         )
+
+    def reseal(self) -> int:
+        """Seal all secrets by the newest key; how many there are."""
+        return self.keys.reseal() + self.webhooks.reseal()
 
     def close(self) -> None:
         self.audit.close()
