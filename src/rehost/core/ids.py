@@ -21,6 +21,7 @@ class Kind(StrEnum):
     ACTIVATION_CODE = "at"
     SNAPSHOT = "sp"
     WORKGROUP = "w"
+    HOST = "h"
 
 
 def make(kind: Kind, random: bytes) -> str:

@@ -81,4 +81,4 @@ class Lifecycle:
 
 def start_workflow(engine: Engine, run: Run) -> None:
     workflow_id = run_workflow.workflow_id(run.id, run.generation)
-    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation))
+    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation), host=run.host)

@@ -85,6 +85,11 @@ def turn() -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def clock(connection: sa.Connection) -> float:
+    """Also within a transaction it goes on."""
+    return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
+
+
 def told(error: sa.exc.OperationalError) -> RehostError:
     """psycopg has this class for what may pass: no connection, a stopped server, a wait that was too long."""
     if getattr(error.orig, "sqlstate", None) == _FULL:

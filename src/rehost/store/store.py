@@ -10,6 +10,7 @@ from rehost.store.audit import AuditTrail
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
 from rehost.store.events import Events
+from rehost.store.hosts import Hosts
 from rehost.store.images import Images
 from rehost.store.jobs import Jobs
 from rehost.store.keys import AccessKeys
@@ -20,6 +21,7 @@ from rehost.store.runs import Runs
 from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
+from rehost.store.takeovers import Takeovers
 from rehost.store.tokens import ClientTokens
 from rehost.store.workgroups import Workgroups
 
@@ -45,6 +47,8 @@ class Store:
     events: Events
     tags: Tags
     workgroups: Workgroups
+    hosts: Hosts
+    takeovers: Takeovers
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
@@ -77,6 +81,8 @@ class Store:
             Events(database),
             Tags(database),
             Workgroups(database),
+            Hosts(database),
+            Takeovers(database),
         )
 
     def close(self) -> None:

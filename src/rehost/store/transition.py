@@ -30,6 +30,7 @@ class Job:
     transition_instance_id: str
     current_run: str  # empty before the first start
     cut_over: bool  # after its present run it is Finished, and does not wait for another one
+    host: str  # that has its volumes; empty before the first start
     created: float
     started: float | None
     ended: float | None
@@ -89,6 +90,7 @@ def record(row: Any) -> Job:
         transition_instance_id=row.transition_instance_id,
         current_run=row.current_run,
         cut_over=row.cut_over,
+        host=row.host,
         created=row.created,
         started=row.started,
         ended=row.ended,
