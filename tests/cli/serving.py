@@ -50,8 +50,8 @@ MORE_POINTS = (
 class StandingDriver(LocalDriver):
     """Boots nothing, and stands still at one point, given as "<method> before" or "<method> after"."""
 
-    def __init__(self, data: Path, stand: Callable[[str], None]) -> None:
-        super().__init__(data)
+    def __init__(self, data: Path, volumes: Path, stand: Callable[[str], None]) -> None:
+        super().__init__(data, volumes)
         self._stand = stand
 
     def create_replica(
@@ -115,7 +115,7 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> No
     serve(
         config,
         lambda serving: print(serving.endpoint, flush=True),
-        lambda c: (StandingDriver(c.data, stand), StandingConverter(c.data, stand)),
+        lambda c, volumes: (StandingDriver(c.data, volumes, stand), StandingConverter(c.data, stand)),
     )
 
 

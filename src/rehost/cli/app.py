@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import account, audit, code, image, job, key, policy, principal, source, tag, workgroup
+from rehost.cli import (
+    account,
+    audit,
+    code,
+    image,
+    job,
+    key,
+    policy,
+    principal,
+    source,
+    tag,
+    worker,
+    workgroup,
+)
 from rehost.cli.api import SETTINGS, api
 from rehost.cli.processes import receive, serve
 from rehost.cli.verify import verify
@@ -57,6 +70,7 @@ def main(
 
 app.command()(serve)
 app.command()(verify)
+app.add_typer(worker.app, name="worker")
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")

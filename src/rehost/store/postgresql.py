@@ -55,14 +55,15 @@ def engine(text: str) -> sa.Engine:
 
 
 @contextmanager
-def held(text: str) -> Iterator[None]:
-    """Hold a database as the only one that serves it; DataFolderError when another process does."""
+def shared(text: str) -> Iterator[None]:
+    """Have a database together with others that share it; DataFolderError when a `rehost serve` of before
+    there were hosts has it, which does not share."""
     made = sa.create_engine(url(text), isolation_level="AUTOCOMMIT", connect_args={**_ALIVE})
     try:
         with made.connect() as connection:
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_HELD))):
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock_shared(_HELD))):
                 raise DataFolderError(
-                    "another rehost serve has this database", "stop that one, or choose another database"
+                    "a rehost serve of an older version has this database", "stop that one, then update it"
                 )
             yield
     except sa.exc.OperationalError as error:
