@@ -1,6 +1,7 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
-As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE`. At the point it writes
+As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE VOLUMES NAME`; with a NAME it is
+one of several hosts, without LISTEN a worker. At the point it writes
 DATA/reached and stands still, so that a test can kill it exactly there. While DATA/no-conversion is there
 conversions fail, while DATA/mark-conversions is they leave a mark in each overlay.
 """
@@ -13,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rehost.agent.control import ControlClient, host_and_port
-from rehost.cli import datafolder
+from rehost.cli import datafolder, working
 from rehost.cli.client import Client, load_profile
 from rehost.cli.serve import ServeConfig, serve
 from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
@@ -36,6 +38,7 @@ from tests.receive.site import Sender, chunks_of
 
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
+LEASE = 3.0  # seconds, of each of several hosts
 MARK = 7  # the byte that a conversion writes
 POINTS = ("create_replica after", "seal after", "convert", "boot_check", "finish_image after")
 MORE_POINTS = (
@@ -105,27 +108,42 @@ def io_on(overlay: Path, command: str) -> None:
     subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", "-c", command, overlay], check=True)
 
 
-def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> None:
+def _main(data: Path, cache: Path, listen: str, point: str, database: str, volumes: str, name: str) -> None:
     def stand(here: str) -> None:
         if here == point:
             (data / "reached").write_text(here)
             threading.Event().wait()
 
+    def machinery(config: ServeConfig, volumes: Path) -> tuple[StandingDriver, StandingConverter]:
+        return StandingDriver(config.data, volumes, stand), StandingConverter(config.data, stand)
+
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
-    serve(
-        config,
-        lambda serving: print(serving.endpoint, flush=True),
-        lambda c, volumes: (StandingDriver(c.data, volumes, stand), StandingConverter(c.data, stand)),
-    )
+    if name:
+        shared = Path(volumes) if volumes else None
+        config = replace(config, addresses=("127.0.0.1",), volumes=shared, name=name, lease=LEASE)
+    if listen:
+        serve(config, lambda serving: print(serving.endpoint, flush=True), machinery)
+    else:
+        working.run(config, lambda started: print(started.name, flush=True), machinery)
 
 
 class ControlPlane:
     """The process, and what people and agents do with it. It is started again at the place where it was."""
 
-    def __init__(self, data: Path, cache: Path) -> None:
+    def __init__(
+        self,
+        data: Path,
+        cache: Path,
+        *,
+        listen: str = "127.0.0.1:0",
+        volumes: Path | str = "",
+        name: str = "",
+    ) -> None:
+        """With a name it is one of several hosts; without a place to listen at it is a worker."""
         self.data = data
         self._cache = cache
-        self._listen = "127.0.0.1:0"
+        self._listen = listen
+        self._host = (str(volumes), name)
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, point: str = "", database: str = "") -> None:
@@ -134,14 +152,15 @@ class ControlPlane:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.cli.serving",
-                self.data, self._cache, self._listen, point, database,
+                self.data, self._cache, self._listen, point, database, *self._host,
             ],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.endpoint = self.process.stdout.readline().strip()
         assert self.endpoint, f"it ended with {self.process.wait()}"
-        self._listen = self.endpoint.removeprefix("https://")
+        if self._listen:
+            self._listen = self.endpoint.removeprefix("https://")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rehost import __version__
@@ -67,7 +68,8 @@ def begin(
     receiver.start()
     stack.callback(receiver.close)
     presence = _presence(config, kind, keys, storage, receiver, several=isinstance(records, str))
-    lease = Lease(store, presence, lambda: receiver.port, lambda: _room(storage.path), _end_this_process)
+    room = partial(_room, storage.path)
+    lease = Lease(store, presence, lambda: receiver.port, room, _end_this_process, config.lease)
     stack.callback(lease.close)
     lease.start()
     door = LocalDoor(keys.ticket_key(), lambda: receiver.port, presence.receiver_host)

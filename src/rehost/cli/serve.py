@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rehost.cli import datafolder
 from rehost.cli.receive import DEFAULT_LISTEN as RECEIVE_LISTEN
+from rehost.store.hosts import TTL
 
 if TYPE_CHECKING:
     from rehost.cli.hosting import Machinery
@@ -25,6 +26,7 @@ class ServeConfig:
     volumes: Path | None = None  # for replicas and images; None: as at the last start, at first the folder
     name: str = ""  # of this host among others; empty: its hostname
     helper_cache: Path | None = None  # for what takes long to make; None: cache/ in the data folder
+    lease: float = TTL  # seconds without a sign of life after which others take this host for dead
 
 
 @dataclass(frozen=True, slots=True)

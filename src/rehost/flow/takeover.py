@@ -56,7 +56,8 @@ class Takeover:
 
     def _look_at(self, orphan: Orphan) -> None:
         if orphan.volumes and orphan.volumes == self._volumes:
-            self._take(orphan)
+            if self._store.hosts.takes_jobs(self._host):
+                self._take(orphan)
         elif not orphan.volumes and orphan.job.state.status is Status.RUNNING:
             job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
             if job.status_info != info:

@@ -100,6 +100,13 @@ class Hosts:
             first = sa.select(sa.func.min(hosts.c.id)).where(alive(self._now(connection)))
             return bool(connection.scalar(first) == host_id)
 
+    def takes_jobs(self, host_id: str) -> bool:
+        """It is there, and not to be free of jobs."""
+        with self._database.read() as connection:
+            able = alive(self._now(connection)) & sa.not_(hosts.c.draining)
+            query = sa.select(hosts.c.id).where(hosts.c.id == host_id, able)
+            return connection.execute(query).first() is not None
+
     def all(self) -> tuple[Host, ...]:
         with self._database.read() as connection:
             return _all(connection, self._now(connection))
