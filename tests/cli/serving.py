@@ -1,9 +1,9 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
 As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE VOLUMES NAME`; with a NAME it is
-one of several hosts, without LISTEN a worker. At the point it writes
-DATA/reached and stands still, so that a test can kill it exactly there. While DATA/no-conversion is there
-conversions fail, while DATA/mark-conversions is they leave a mark in each overlay.
+one of several hosts, without LISTEN a worker. At the point it writes DATA/reached and stands still as long as
+that is there, so that a test can kill it exactly there. While DATA/no-conversion is there conversions fail,
+while DATA/mark-conversions is they leave a mark in each overlay.
 """
 
 import json
@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -112,7 +111,8 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str, volum
     def stand(here: str) -> None:
         if here == point:
             (data / "reached").write_text(here)
-            threading.Event().wait()
+            while (data / "reached").exists():
+                time.sleep(0.05)
 
     def machinery(config: ServeConfig, volumes: Path) -> tuple[StandingDriver, StandingConverter]:
         return StandingDriver(config.data, volumes, stand), StandingConverter(config.data, stand)
@@ -177,6 +177,10 @@ class ControlPlane:
 
     def wait_reached(self) -> None:
         until(lambda: (self.data / "reached").exists(), "the point is reached")
+
+    def leave(self) -> None:
+        """Let it go on from where it stands."""
+        (self.data / "reached").unlink()
 
     def client(self) -> Client:
         return Client(load_profile(self.data / "first-access-key.json"))

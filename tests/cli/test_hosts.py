@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from rehost.cli import datafolder
@@ -67,6 +68,13 @@ class Hosts:
     def job(self, job_id: str) -> Job:
         with closing(datafolder.open_store(self[SERVERS[0]].data)) as store:
             return store.jobs.get(job_id)
+
+    def workflow(self, workflow_id: str) -> str:
+        """How it is."""
+        query = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s"
+        with psycopg.connect(self._url) as connection:
+            row = connection.execute(query, (workflow_id,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def stop(self, name: str, number: int) -> None:
         """The whole host: its process and its receiver."""
@@ -169,17 +177,23 @@ def test_a_worker_that_wakes_up_after_its_job_was_taken_over_cannot_write(hosts:
 @pytest.mark.lab  # what the two tests above show, in the steps that take long
 @pytest.mark.parametrize("point", ["convert", "boot_check"])
 def test_a_worker_that_stood_still_in_a_step_changes_nothing(hosts: Hosts, point: str) -> None:
-    """It fails what it was at: the image is no more, and its job is another host's."""
+    """What it was at fails, as the image is no more, and the job that it would fail is another host's."""
+    asleep, other = WORKERS
     for name in WORKERS:
         hosts[name].stop()
-    hosts.start(WORKERS[0], point)
+    hosts.start(asleep, point)
     agent, job, first = started(hosts)
     agent.tell(first, agent.copy(first) or ())
-    hosts[WORKERS[0]].wait_reached()
-    hosts.start(WORKERS[1])
-    hosts.stop(WORKERS[0], signal.SIGSTOP)
+    hosts[asleep].wait_reached()
+    hosts.start(other, "finish_image before")
+    hosts.stop(asleep, signal.SIGSTOP)
+    hosts[other].wait_reached()
+    hosts[asleep].leave()
+    hosts.stop(asleep, signal.SIGCONT)
+    until(lambda: hosts.workflow(f"{first.run}.{first.generation}") == "SUCCESS", "its workflow is over")
+    assert hosts.job(job).state is JobState.PROCESSING
+    hosts[other].leave()
     hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
-    hosts.stop(WORKERS[0], signal.SIGCONT)
-    assert hosts.of(job) == WORKERS[1]
-    (image,) = LocalDriver(hosts[WORKERS[1]].data, hosts.volumes).images()
+    assert hosts.of(job) == other
+    (image,) = LocalDriver(hosts[other].data, hosts.volumes).images()
     assert image.state == "ready"
