@@ -17,6 +17,7 @@ from rehost.cli import (
     source,
     tag,
     webhook,
+    worker,
     workgroup,
 )
 from rehost.cli.api import SETTINGS, api
@@ -73,6 +74,7 @@ app.command()(serve)
 app.command()(verify)
 app.command()(backup)
 app.command()(restore)
+app.add_typer(worker.app, name="worker")
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")

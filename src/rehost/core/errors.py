@@ -364,6 +364,18 @@ class DataFolderFullError(DataFolderError):
     code = "DataFolder.Full"
 
 
+class HostError(RehostError):
+    """A host cannot take part in the work on a database, or cannot be taken out of it."""
+
+    code = "Host.Conflict"
+
+
+class NoHostError(RehostError):
+    """No host takes new jobs."""
+
+    code = "Host.NoneThere"
+
+
 class DatabaseUnavailableError(RehostError):
     """The control plane's records cannot be read or written for now; what was asked is to be repeated."""
 

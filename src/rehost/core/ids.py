@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SNAPSHOT = "sp"
     WORKGROUP = "w"
     WEBHOOK = "wh"
+    HOST = "h"
 
 
 def make(kind: Kind, random: bytes) -> str:

@@ -101,4 +101,4 @@ def begin_or_wait(store: Store, job_id: str, kind: RunType, actor: str, why: str
 
 def start_workflow(engine: Engine, run: Run) -> None:
     workflow_id = run_workflow.workflow_id(run.id, run.generation)
-    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation))
+    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation), host=run.host)

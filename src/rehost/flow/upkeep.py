@@ -38,16 +38,33 @@ class Upkeep:
     """Each of its duties can be repeated, and a job that resists does not keep the others.
 
     What may take long has a thread of its own: nothing else waits until gigabytes are merged or deleted.
+    Each host looks after its own jobs; one of them, the leader, after what is no host's.
     """
 
-    def __init__(self, store: Store, engine: Engine, driver: Driver, door: Door) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        driver: Driver,
+        door: Door,
+        host: str = "",
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._driver = driver
         self._door = door
+        self._host = host
+        self._leads = leads
         self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
         self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
+
+    def adopt(self) -> None:
+        """Runs that began before there were hosts go on at this one, if their jobs are its own."""
+        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
+        runs = [self._store.runs.get(job.current_run) for job in running]
+        self._engine.adopt([workflow_id(run.id, run.generation) for run in runs])
 
     def start(self) -> None:
         for thread in self._threads:
@@ -69,19 +86,26 @@ class Upkeep:
 
     def tidy(self) -> None:
         """What may take long."""
+        jobs = self._store.jobs
         if self._tidied % LOOK_AT_LAYERS == 0:
-            self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
+            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
         self._tidied += 1
-        self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
+        never_started = [""] if self._leads() else []
+        self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
 
     def steer(self) -> None:
         """What takes no time."""
-        running = self._store.jobs.in_states(*_RUNNING)
+        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
         if self._ticks % LOOK_AT_ENGINE == 0:
             self._each(running, self._keep_running)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
+        if self._leads():
+            self._lead()
+
+    def _lead(self) -> None:
+        """What is the same whoever does it."""
         self._each(self._store.jobs.expired(), self._expire)
         self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)

@@ -101,9 +101,9 @@ class Jobs:
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
 
-    def in_states(self, *states: JobState) -> tuple[Job, ...]:
-        """All jobs of all accounts in one of the states."""
-        return self._in_states(states)
+    def in_states(self, *states: JobState, hosts: Sequence[str] | None = None) -> tuple[Job, ...]:
+        """All jobs of all accounts in one of the states; of some hosts only, where "" are those of none."""
+        return self._in_states(states, *(() if hosts is None else (jobs.c.host.in_(hosts),)))
 
     def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
         each = [

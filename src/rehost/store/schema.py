@@ -219,6 +219,7 @@ jobs = Table(
     Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
     Column("wanted", Float),  # when its start was asked for that waits for room
     Column("wanted_type", String),  # of the run that begins then
+    Column("host", String, nullable=False, server_default=""),  # of its volumes; empty before its first start
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -265,7 +266,26 @@ runs = Table(
     Column("result", Json(Result)),  # of the present generation
     Column("error", Text, nullable=False),
     Column("course", Json(Course)),  # of the present generation
+    Column("host", String, nullable=False, server_default=""),  # that carries the present generation out
     Index("runs_number", "job", "number", unique=True),
+)
+
+# Processes that have volumes and do the work on them, those that were ended too.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("receiver_host", String, nullable=False),  # empty: the agent goes where it reaches the API
+    Column("receiver_port", Integer, nullable=False),
+    Column("free", Growing, nullable=False),  # bytes for replicas
+    Column("version", String, nullable=False),
+    Column("volumes", String, nullable=False),  # of storage that several hosts have; empty: its own
+    Column("keys", String, nullable=False),  # a digest of the keys that all hosts have in common
+    Column("generation", Integer, nullable=False),  # from 1; each start raises it
+    Column("lease", Float),  # until when it counts as alive; NULL: no other host can be there
+    Column("draining", Boolean, nullable=False),
 )
 
 images = Table(

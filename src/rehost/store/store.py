@@ -12,6 +12,7 @@ from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
 from rehost.store.deliveries import Deliveries
 from rehost.store.events import Events
+from rehost.store.hosts import Hosts
 from rehost.store.images import Images
 from rehost.store.jobs import Jobs
 from rehost.store.keys import AccessKeys
@@ -23,6 +24,7 @@ from rehost.store.runs import Runs
 from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
+from rehost.store.takeovers import Takeovers
 from rehost.store.tokens import ClientTokens
 from rehost.store.webhooks import Webhooks
 from rehost.store.workgroups import Workgroups
@@ -53,6 +55,8 @@ class Store:
     workgroups: Workgroups
     webhooks: Webhooks
     deliveries: Deliveries
+    hosts: Hosts
+    takeovers: Takeovers
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
@@ -91,6 +95,8 @@ class Store:
             Workgroups(database),
             Webhooks(database, box),
             Deliveries(database, box),
+            Hosts(database),
+            Takeovers(database),
         )
 
     def reseal(self) -> int:

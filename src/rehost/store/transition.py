@@ -35,12 +35,13 @@ class Job:
     current_run: str  # empty before the first start
     wanted: str  # the type of the run that begins when there is room; empty: none waits for it
     cut_over: bool  # after its present run it is Finished, and does not wait for another one
+    host: str  # that has its volumes; empty before the first start
     created: float
     started: float | None
     ended: float | None
 
 
-_OWN_COLUMNS = tuple(name for name in Job.__slots__ if name not in ("spec", "state"))
+_OWN_COLUMNS = tuple(name for name in Job.__slots__ if name not in ("spec", "state", "wanted"))
 
 
 def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, actor: str) -> Job:
@@ -56,7 +57,9 @@ def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, acto
         image_id="",
         transition_instance_id="",
         current_run="",
+        wanted="",
         cut_over=False,
+        host="",
         created=now,
         started=None,
         ended=None,
@@ -129,6 +132,7 @@ def record(row: Any) -> Job:
         current_run=row.current_run,
         wanted=row.wanted_type or "",
         cut_over=row.cut_over,
+        host=row.host,
         created=row.created,
         started=row.started,
         ended=row.ended,

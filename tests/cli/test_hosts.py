@@ -1,0 +1,199 @@
+"""Several hosts on one database: two of `rehost serve` and two of `rehost worker`, as processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from rehost.cli import datafolder
+from rehost.cli.client import Client, load_profile
+from rehost.compute.local.driver import LocalDriver
+from rehost.core.agentapi import Assignment
+from rehost.core.errors import TicketStaleError
+from rehost.core.job import JobState
+from rehost.store.transition import Job
+from tests.cli.serving import Agent, ControlPlane, until
+from tests.postgresql import Cluster
+
+SERVERS, WORKERS = ("server-1", "server-2"), ("worker-1", "worker-2")
+SHARED_KEYS = ("ca.crt", "ca.key", "server.key", "ticket.key", "secrets.key")
+
+
+class Hosts:
+    """The processes by their names; the servers are drained, so that jobs go to the workers."""
+
+    def __init__(self, folder: Path, cache: Path, url: str, *, shared: bool = True) -> None:
+        self._url = url
+        self.volumes = folder / "volumes"
+        volumes = self.volumes if shared else ""
+        listens = dict.fromkeys(SERVERS, "127.0.0.1:0") | dict.fromkeys(WORKERS, "")
+        self._all = {
+            name: ControlPlane(folder / name, cache, listen=listen, volumes=volumes, name=name)
+            for name, listen in listens.items()
+        }
+        for name in self._all:
+            self._give_keys(name)
+            self.start(name)
+        for name in SERVERS:
+            self.command("drain", name)
+
+    def __getitem__(self, name: str) -> ControlPlane:
+        return self._all[name]
+
+    def start(self, name: str, point: str = "") -> None:
+        self[name].start(point, self._url)
+
+    def command(self, *words: str) -> Any:
+        command = [sys.executable, "-m", "rehost.cli.main", "worker", *words, "--json"]
+        done = subprocess.run(
+            [*command, "--data", str(self[SERVERS[0]].data)], capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)
+
+    def of(self, job_id: str) -> str:
+        """The name of the host that has a job."""
+        host = self.job(job_id).host
+        return next(str(each["Name"]) for each in self.command("list") if each["Id"] == host)
+
+    def job(self, job_id: str) -> Job:
+        with closing(datafolder.open_store(self[SERVERS[0]].data)) as store:
+            return store.jobs.get(job_id)
+
+    def workflow(self, workflow_id: str) -> str:
+        """How it is."""
+        query = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s"
+        with psycopg.connect(self._url) as connection:
+            row = connection.execute(query, (workflow_id,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def stop(self, name: str, number: int) -> None:
+        """The whole host: its process and its receiver."""
+        for pid in (self[name].receiver_pid(), self._pid(name)):
+            os.kill(pid, number)
+
+    def kill(self, name: str) -> None:
+        self[name].stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        for host in self._all.values():
+            if host.process is not None:
+                host.process.send_signal(signal.SIGCONT)
+            host.close()
+
+    def _pid(self, name: str) -> int:
+        process = self[name].process
+        assert process is not None
+        return process.pid
+
+    def _give_keys(self, name: str) -> None:
+        first = self[SERVERS[0]]
+        if name != SERVERS[0]:
+            (self[name].data / "keys").mkdir(parents=True)
+            for key in SHARED_KEYS:
+                shutil.copy(first.data / "keys" / key, self[name].data / "keys" / key)
+
+
+@pytest.fixture
+def url(postgresql: Cluster) -> Iterator[str]:
+    made = postgresql.make(empty=True)
+    yield made
+    postgresql.drop(made)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, cache: Path, url: str) -> Iterator[Hosts]:
+    with closing(Hosts(tmp_path, cache, url)) as made:
+        yield made
+
+
+def started(hosts: Hosts) -> tuple[Agent, str, Assignment]:
+    """An agent with the assignment of a job that the other server was asked to start."""
+    agent = Agent(hosts[SERVERS[0]])
+    job = agent.create_job()
+    profile = load_profile(hosts[SERVERS[0]].data / "first-access-key.json")
+    other = replace(profile, endpoint=hosts[SERVERS[1]].endpoint)
+    Client(other).call("StartReplicationJob", {"JobId": job})
+    return agent, job, agent.wait_for_assignment()
+
+
+def newer(agent: Agent, assignment: Assignment) -> Assignment:
+    def there() -> bool:
+        found = agent.assignment()
+        return found is not None and found.generation > assignment.generation
+
+    until(there, "another host takes the job over", 60)
+    found = agent.assignment()
+    assert found is not None
+    return found
+
+
+def test_a_killed_worker_in_the_middle_of_a_copy(hosts: Hosts) -> None:
+    """The other one goes on: nothing durable is sent again, and the image is the source."""
+    agent, job, first = started(hosts)
+    dead = hosts.of(job)
+    assert dead in WORKERS
+    agent.copy(first, most=5)
+    hosts.kill(dead)
+    second = newer(agent, first)
+    assert (second.run, second.generation) == (first.run, first.generation + 1)
+    roots = agent.copy(second)
+    assert agent.sent == sum(-(-volume.size // volume.chunk) for volume in second.volumes)
+    agent.tell(second, roots or ())
+    hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
+    alive = hosts.of(job)
+    assert alive == next(name for name in WORKERS if name != dead)
+    (image,) = LocalDriver(hosts[alive].data, hosts.volumes).images()
+    assert (image.state, image.run) == ("ready", first.run)
+    states = {host["Name"]: host["State"] for host in hosts.command("list")}
+    assert states[alive] == "working"
+    assert states[dead].startswith("away since")
+
+
+def test_a_worker_that_wakes_up_after_its_job_was_taken_over_cannot_write(hosts: Hosts) -> None:
+    agent, job, first = started(hosts)
+    asleep = hosts.of(job)
+    agent.copy(first, most=5)
+    hosts.stop(asleep, signal.SIGSTOP)
+    second = newer(agent, first)
+    agent.copy(second, most=5)
+    hosts.stop(asleep, signal.SIGCONT)
+    with pytest.raises(TicketStaleError):
+        agent.copy(first)
+    agent.tell(second, agent.copy(second) or ())
+    hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
+    assert hosts.of(job) != asleep
+
+
+@pytest.mark.lab  # what the two tests above show, in the steps that take long
+@pytest.mark.parametrize("point", ["convert", "boot_check"])
+def test_a_worker_that_stood_still_in_a_step_changes_nothing(hosts: Hosts, point: str) -> None:
+    """What it was at fails, as the image is no more, and the job that it would fail is another host's."""
+    asleep, other = WORKERS
+    for name in WORKERS:
+        hosts[name].stop()
+    hosts.start(asleep, point)
+    agent, job, first = started(hosts)
+    agent.tell(first, agent.copy(first) or ())
+    hosts[asleep].wait_reached()
+    hosts.start(other, "finish_image before")
+    hosts.stop(asleep, signal.SIGSTOP)
+    hosts[other].wait_reached()
+    hosts[asleep].leave()
+    hosts.stop(asleep, signal.SIGCONT)
+    until(lambda: hosts.workflow(f"{first.run}.{first.generation}") == "SUCCESS", "its workflow is over")
+    assert hosts.job(job).state is JobState.PROCESSING
+    hosts[other].leave()
+    hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
+    assert hosts.of(job) == other
+    (image,) = LocalDriver(hosts[other].data, hosts.volumes).images()
+    assert image.state == "ready"
