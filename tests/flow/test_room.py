@@ -44,7 +44,7 @@ def test_a_job_above_the_limit_begins_when_there_is_room(limited: World) -> None
     limited.copied(source, run.id)
     limited.until(first, JobState.FINISHED)
     limited.upkeep.tick()
-    assert limited.until(second, JobState.SYNCING).wanted == ""
+    assert limited.until(second, JobState.SYNCING).wanted_type == ""
     assert limited.store.jobs.get(third).state is JobState.READY
     events = [event.what for event in limited.store.events.of(second)]
     assert events == ["CREATE", "WAIT", "START", "PREPARED"]
@@ -68,7 +68,8 @@ def test_a_start_that_waits_is_taken_back_by_stop(limited: World) -> None:
     limited.lifecycle.start(first, "tester")
     limited.lifecycle.start(second, "tester")
     limited.lifecycle.stop(second, "tester")
-    assert (limited.store.jobs.get(second).wanted, limited.store.jobs.get(second).status_info) == ("", "")
+    now = limited.store.jobs.get(second)
+    assert (now.wanted_type, now.status_info) == ("", "")
     with pytest.raises(InvalidTransitionError):
         limited.lifecycle.stop(second, "tester")
     limited.store.room.limits = RunningJobs()
@@ -81,7 +82,7 @@ def test_a_job_that_waits_for_room_can_be_deleted(limited: World) -> None:
     limited.lifecycle.start(first, "tester")
     limited.lifecycle.start(second, "tester")
     limited.lifecycle.delete(second, "tester")
-    assert limited.store.jobs.get(second).wanted == ""
+    assert limited.store.jobs.get(second).wanted_type == ""
 
 
 def test_a_scheduled_start_waits_and_stays_one(limited: World) -> None:
@@ -89,7 +90,7 @@ def test_a_scheduled_start_waits_and_stays_one(limited: World) -> None:
     due = limited.job(limited.register("b"), scheduled_start=time.time() - 1).id
     limited.lifecycle.start(first, "tester")
     limited.upkeep.tick()
-    assert limited.store.jobs.get(due).wanted == "Schedule"
+    assert limited.store.jobs.get(due).wanted_type == "Schedule"
     limited.store.room.limits = RunningJobs(per_account=2)
     limited.upkeep.tick()
     limited.until(due, JobState.SYNCING)
@@ -107,7 +108,7 @@ def test_starts_at_once_do_not_pass_the_limit(world: World) -> None:
         thread.join()
     states = [world.store.jobs.get(job).state.status for job in made]
     assert states.count(Status.RUNNING) == 3
-    assert sum(bool(world.store.jobs.get(job).wanted) for job in made) == 5
+    assert sum(bool(world.store.jobs.get(job).wanted_type) for job in made) == 5
 
 
 def test_a_start_that_only_cleans_needs_no_room(limited: World) -> None:

@@ -163,7 +163,7 @@ class Upkeep:
             start_workflow(self._engine, run)
 
     def _begin_at_last(self, job: Job) -> None:
-        run = begin_or_wait(self._store, job.id, RunType(job.wanted), ACTOR, "there is room for it")
+        run = begin_or_wait(self._store, job.id, RunType(job.wanted_type), ACTOR, "there is room for it")
         if run is not None:
             start_workflow(self._engine, run)
 

@@ -68,7 +68,7 @@ class Room:
         for job in wanted:
             why = found[job.id]
             if why and job.status_info != phase_info(_PHASE, why):
-                self.want(job.id, job.wanted, "", why)
+                self.want(job.id, job.wanted_type, "", why)
         return tuple(job for job in wanted if not found[job.id])
 
     def _waiting(self, connection: sa.Connection) -> list[Claim]:

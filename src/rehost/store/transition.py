@@ -33,7 +33,7 @@ class Job:
     image_id: str
     transition_instance_id: str
     current_run: str  # empty before the first start
-    wanted: str  # the type of the run that begins when there is room; empty: none waits for it
+    wanted_type: str  # the type of the run that begins when there is room; empty: none waits for it
     cut_over: bool  # after its present run it is Finished, and does not wait for another one
     host: str  # that has its volumes; empty before the first start
     created: float
@@ -130,7 +130,7 @@ def record(row: Any) -> Job:
         image_id=row.image_id,
         transition_instance_id=row.transition_instance_id,
         current_run=row.current_run,
-        wanted=row.wanted_type or "",
+        wanted_type=row.wanted_type or "",
         cut_over=row.cut_over,
         host=row.host,
         created=row.created,
