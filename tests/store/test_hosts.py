@@ -98,7 +98,7 @@ def test_the_first_host_has_the_jobs_of_before(store: Store) -> None:
     idle = job(store, "b")
     assert run.host == ""
     store.hosts.join(ONE, LONG)
-    assert store.jobs.get(run.job).host == "h-1"
+    assert store.jobs.get(run.job).host == store.runs.get(run.id).host == "h-1"
     assert store.jobs.get(idle).host == ""
 
 

@@ -14,7 +14,7 @@ from rehost.core.errors import HostError, NoHostError, NotFoundError
 from rehost.core.job import Status
 from rehost.core.placement import Candidate, choose
 from rehost.store.database import Database
-from rehost.store.schema import hosts, jobs
+from rehost.store.schema import hosts, jobs, runs
 
 TTL = 20.0  # seconds of a lease: what a dead host has is taken over within 30
 
@@ -79,6 +79,7 @@ class Hosts:
             if before is None and not others:
                 started = jobs.update().where(jobs.c.current_run != "", jobs.c.host == "")
                 connection.execute(started.values(host=presence.id))
+                connection.execute(runs.update().where(runs.c.host == "").values(host=presence.id))
             return int(row["generation"])
 
     def renew(self, host_id: str, generation: int, port: int, free: int, ttl: float = TTL) -> bool:
