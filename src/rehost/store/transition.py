@@ -41,7 +41,7 @@ class Job:
     ended: float | None
 
 
-_OWN_COLUMNS = tuple(name for name in Job.__slots__ if name not in ("spec", "state", "wanted"))
+_OWN_COLUMNS = tuple(name for name in Job.__slots__ if name not in ("spec", "state"))
 
 
 def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, actor: str) -> Job:
@@ -57,7 +57,7 @@ def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, acto
         image_id="",
         transition_instance_id="",
         current_run="",
-        wanted="",
+        wanted_type="",
         cut_over=False,
         host="",
         created=now,
