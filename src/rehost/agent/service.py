@@ -22,6 +22,9 @@ from rehost.core.server import Inventory
 
 PROGRESS_TIMEOUT = 5.0  # seconds; figures older than that are of no use
 AFTER_REFUSAL = 30.0  # seconds until a refused agent asks again (its source server may have been deleted)
+# Seconds. A signal between the main thread's last instruction and its wait is handled when that wait ends:
+# seen with a SIGTERM right after the start, on a busy machine.
+LOOK = 1.0
 LAST_WAIT = 10.0  # seconds for a run to let go of its disks when the agent is told to end
 
 log = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ class Service:
         log.info(
             "rehost agent %s works for %s as %s", __version__, self.identity.endpoint, self.identity.source_id
         )
-        stop.wait()
+        while not stop.wait(LOOK):
+            pass
         runner.end()
         for client in clients.values():
             client.close()

@@ -12,6 +12,8 @@ from rehost.cli.serve import ServeConfig
 from rehost.core.errors import InvalidValueError
 from rehost.store.hosts import HostKind
 
+LOOK = 1.0  # seconds
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,7 @@ def run(config: ServeConfig, ready: Callable[[Working], None], machinery: Machin
             with hosting.signals(lambda *_: _thread.start_new_thread(host.stopping.set, ())):
                 ready(Working(host.presence.id, host.presence.name, host.receiver.port or 0))
                 _log.info("working as %s, data plane at port %d", host.presence.name, host.receiver.port or 0)
-                host.stopping.wait()
+                while not host.stopping.wait(LOOK):  # a signal just before a wait is handled after it
+                    pass
                 _log.info("ending")
         hosting.end(host)
