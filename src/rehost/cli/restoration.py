@@ -17,8 +17,8 @@ from rehost.compute.driver import Image
 from rehost.compute.driver import ImageState as Built
 from rehost.compute.local import LocalDriver
 from rehost.core.errors import RecordsRestoredError, VolumeError, VolumeInUseError
-from rehost.core.job import Event, JobState, Status
-from rehost.flow import dbos_engine
+from rehost.core.job import RUNNING, Event, JobState, Status
+from rehost.flow import engine_records
 from rehost.store import lost, postgresql
 from rehost.store.images import ImageState
 from rehost.store.runs import RunType
@@ -28,7 +28,6 @@ from rehost.store.transition import Job
 
 ACTOR = "rehost"
 WHY = "the control plane's data was brought back from a backup"
-_RUNNING = tuple(state for state in JobState if state.status is Status.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def restore(data: Path) -> Restored:
             stack.enter_context(postgresql.held(records))
         keyring.renew_ticket_key(data / "keys")
         reach("restore.key")
-        dbos_engine.forget(datafolder.engine_records(data, records))
+        engine_records.forget(datafolder.engine_records(data, records))
         reach("restore.engine")
         store = datafolder.open_records(data)
         stack.callback(store.close)
@@ -116,13 +115,13 @@ def _interrupted(store: Store) -> list[Job]:
     """Jobs that were running then, or that this had failed when it was killed."""
     failed = (state for state in JobState if state.status is Status.IN_ERROR)
     begun = [job for job in store.jobs.in_states(*failed) if job.error_code == RecordsRestoredError.code]
-    return [*store.jobs.in_states(*_RUNNING), *begun]
+    return [*store.jobs.in_states(*RUNNING), *begun]
 
 
 def _begin_again(store: Store, jobs: Iterable[Job]) -> Iterator[str]:
     info = error_info(RecordsRestoredError.code, WHY, "start the job again")
     for job in jobs:
-        if job.state in _RUNNING:
+        if job.state in RUNNING:
             store.jobs.apply(
                 job.id, Event.FAIL, ACTOR, WHY, error_code=RecordsRestoredError.code, status_info=info
             )

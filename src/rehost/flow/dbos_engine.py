@@ -13,14 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 from dbos._error import DBOSNonExistentWorkflowError
 
-from rehost.block.durable import remove_file
 from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
 from rehost.flow.full_disk import wait_for_room
-from rehost.store.postgresql import url
 
 EXECUTOR = "rehost"  # fixed, or the host's id: a start recovers what the same executor left
 VERSION = "1"
@@ -167,18 +164,6 @@ def _forget_other_versions(queue: str) -> None:
     if others:
         _log.info("%d workflows of another version begin anew", len(others))
         DBOS.delete_workflows(others)
-
-
-def forget(where: Path | str) -> None:
-    """Drop the engine's records, while nobody has them open: what runs is started from its job's row."""
-    if isinstance(where, Path):
-        for suffix in ("", "-wal", "-shm"):
-            remove_file(where.with_name(where.name + suffix))
-        return
-    engine = sa.create_engine(url(where))
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA IF EXISTS dbos CASCADE"))
-    engine.dispose()
 
 
 def _turn_on_wal(path: Path) -> None:
