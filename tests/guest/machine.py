@@ -3,7 +3,7 @@
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +29,7 @@ class Guest:
         self._port = port
         self._console = console
         self._qmp = qmp
+        self._refusal = ""  # QEMU's last one
 
     def run(self, command: str, timeout: float = 60.0) -> str:
         """What a shell command writes; AssertionError when it fails."""
@@ -78,18 +79,23 @@ class Guest:
         """Such a disk goes, in use or not."""
         self._qmp.execute("device_del", id=name)
         until(lambda: not self._has(name), f"{name} is unplugged")
-        until(lambda: self._released(name), f"QEMU has let {name} go")
+        until(
+            lambda: self._released(name), lambda: f"{name}: {self._refusal}\n{self.run('dmesg | tail -20')}"
+        )
         del self.disks[name]
 
     def _has(self, name: str) -> bool:
         return name in self.run("ls /sys/block").split()
 
     def _released(self, name: str) -> bool:
+        """QEMU's answers say no also when the file was closed, but later than the answer was waited for."""
         try:
             self._qmp.execute("blockdev-del", **{"node-name": name})
-        except MachineError:
-            return False
-        return True
+        except MachineError as refusal:
+            self._refusal = str(refusal)
+            with suppress(MachineError):  # a guest may miss one; QEMU takes the next one after five seconds
+                self._qmp.execute("device_del", id=name)
+        return name not in {node["node-name"] for node in self._qmp.execute("query-named-block-nodes")}
 
     def wait_until_up(self) -> None:
         """Not asked before it listens: QEMU's network repeats what nobody takes after ever longer pauses."""
