@@ -115,6 +115,16 @@ def loop_disks(folder: Path) -> Iterator[LoopDisks]:
         disks.close()
 
 
+def without_others(own: Path) -> str:
+    """Shell for a new mount namespace: let go of all mounts of loop devices that are not below a folder.
+
+    What other tests have mounted it would hold while it lasts: they could not mount it anew ("already
+    mounted").
+    """
+    others = f"grep ^/dev/loop | grep -vF ' {own}/' | cut -d ' ' -f 2 | tac"
+    return f"findmnt -rno SOURCE,TARGET | {others} | xargs -r umount --lazy"
+
+
 def fill(folder: Path) -> Path:
     """Take every byte that is left on the file system of a folder, by the file that is returned."""
     ballast = folder / "ballast"

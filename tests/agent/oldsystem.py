@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.loopdisks import run
+from tests.loopdisks import run, without_others
 
 CACHE = Path(__file__).parents[2] / ".cache/tests"
 RECIPE = ("--variant=essential", "--include=curl", "bullseye")
@@ -39,7 +39,7 @@ class OldSystem:
         """Runs words inside, with this machine's devices; the mounts vanish with the process."""
         root = shlex.quote(str(self.root))
         mounts = "; ".join(f"mount --rbind /{name} {root}/{name}" for name in ("dev", "proc", "sys"))
-        inside = f"{mounts}; cd /; exec chroot {root} {shlex.join(words)}"
+        inside = f"{without_others(self.root)}; {mounts}; cd /; exec chroot {root} {shlex.join(words)}"
         return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", inside]
 
     def run(self, *words: str, code: int = 0) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from demo import source_machine
 from demo.control_plane import PROGRAM
-from tests.loopdisks import LoopDisks, run
+from tests.loopdisks import LoopDisks, run, without_others
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PAUSE = "0.2"  # seconds between two records
+_NO_FIRMWARE = 'mount -t tmpfs none /sys/firmware && exec "$@"'
 
 
 class Agent:
@@ -26,6 +27,7 @@ class Agent:
         self._prefix = prefix
         self.log = folder / "agent.log"
         self.state = state or folder / "state"
+        self._hide = f"{without_others(folder.parent)}; {_NO_FIRMWARE}"
         self._disks = [word for disk in disks for word in ("--disk", disk)]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -52,9 +54,8 @@ class Agent:
 
     def _command(self, *words: str) -> list[str]:
         """Where this host's own firmware does not show: the disks are those of a machine with BIOS."""
-        hide = 'mount -t tmpfs none /sys/firmware && exec "$@"'
         agent = [*self._prefix, str(PROGRAM), "agent", "--state", str(self.state), *words]
-        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", hide, "sh", *agent]
+        return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", self._hide, "sh", *agent]
 
 
 class SourceServer:
