@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,10 +53,23 @@ class Site:
         replica.create(self.folder, shapes)
 
     def renew(self) -> None:
-        """An empty replica in the place of the one there is."""
+        """An empty replica in the place of the one there is, once no connection has that open: the next one
+        would join it, and write what is gone."""
+        deadline = time.monotonic() + 30
+        while self._is_open():
+            assert time.monotonic() < deadline, "the receiver does not let the replica go"
+            time.sleep(0.01)
         shutil.rmtree(self.folder)
         replica.create(self.folder, self.shapes)
         self.raise_generation(1)
+
+    def _is_open(self) -> bool:
+        if self.process is None:
+            return False
+        with suppress(FileNotFoundError):  # one that is closed at this moment
+            opened = [os.readlink(fd) for fd in Path(f"/proc/{self.process.pid}/fd").iterdir()]
+            return any(path.startswith(f"{self.folder}/") for path in opened)
+        return True
 
     def data_file(self, volume: int) -> Path:
         return chain(self.folder)[0].data(volume)
