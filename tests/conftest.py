@@ -43,6 +43,14 @@ def restarted() -> Iterator[Cluster]:
         yield made
 
 
+@pytest.fixture
+def url(postgresql: Cluster) -> Iterator[str]:
+    """Of a new database without a table."""
+    made = postgresql.make(empty=True)
+    yield made
+    postgresql.drop(made)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """Where the test's records are, as `Store.open` takes it: each test is run on both."""

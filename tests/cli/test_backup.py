@@ -19,7 +19,6 @@ from rehost.cli.backup import back_up, bring_back
 from rehost.core.errors import DataFolderError
 from tests.cli.again import contents, run_once
 from tests.cli.serving import Agent, ControlPlane
-from tests.postgresql import Cluster
 from tests.receive.site import CHUNK
 
 
@@ -29,13 +28,6 @@ def plane(tmp_path: Path, cache: Path) -> Iterator[ControlPlane]:
     data.mkdir()
     with closing(ControlPlane(data, cache)) as made:
         yield made
-
-
-@pytest.fixture
-def url(postgresql: Cluster) -> Iterator[str]:
-    made = postgresql.make(empty=True)
-    yield made
-    postgresql.drop(made)
 
 
 def silent(_job: str) -> None:

@@ -15,14 +15,6 @@ from rehost.core.errors import TicketStaleError
 from rehost.core.job import JobState
 from tests.cli.hosts import SERVERS, WORKERS, Hosts
 from tests.cli.serving import Agent, until
-from tests.postgresql import Cluster
-
-
-@pytest.fixture
-def url(postgresql: Cluster) -> Iterator[str]:
-    made = postgresql.make(empty=True)
-    yield made
-    postgresql.drop(made)
 
 
 @pytest.fixture

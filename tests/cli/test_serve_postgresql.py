@@ -14,14 +14,6 @@ from rehost.core.job import JobState
 from rehost.store.jobs import JobFilter
 from rehost.store.paging import Page
 from tests.cli.serving import Agent, ControlPlane
-from tests.postgresql import Cluster
-
-
-@pytest.fixture
-def url(postgresql: Cluster) -> Iterator[str]:
-    made = postgresql.make(empty=True)
-    yield made
-    postgresql.drop(made)
 
 
 @pytest.fixture

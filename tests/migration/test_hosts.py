@@ -17,7 +17,6 @@ from tests.loopdisks import LoopDisks
 from tests.migration.images import flat
 from tests.migration.ledger import CHUNK, Ledger
 from tests.migration.source import Agent
-from tests.postgresql import Cluster
 
 MIB = 1 << 20
 CONTENT = 96 * MIB
@@ -26,11 +25,9 @@ ENOUGH = 120  # chunks that are durable then
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, cache: Path, postgresql: Cluster) -> Iterator[Hosts]:
-    url = postgresql.make(empty=True)
+def hosts(tmp_path: Path, cache: Path, url: str) -> Iterator[Hosts]:
     with closing(Hosts(tmp_path, cache, url)) as made:
         yield made
-    postgresql.drop(url)
 
 
 def test_a_host_that_is_killed_in_the_middle_of_a_copy(

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from rehost.store.paging import Page
 from rehost.store.schema import metadata
 from rehost.store.store import DATABASE_FILE, Store
 from rehost.store.tags import Tag
-from tests.postgresql import Cluster
 
 SCRIPTS = ScriptDirectory(str(Path(upgrade.__file__).parent / "migrations"))
 REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
@@ -89,14 +87,12 @@ ROWS = {
 
 
 @pytest.fixture
-def empty(records: Path | str, postgresql: Cluster) -> Iterator[Path | str]:
+def empty(records: Path | str, request: pytest.FixtureRequest) -> Path | str:
     """A database without any table, as `Database.open` takes it."""
     if isinstance(records, Path):
-        yield records / DATABASE_FILE
-        return
-    made = postgresql.make(empty=True)
-    yield made
-    postgresql.drop(made)
+        return records / DATABASE_FILE
+    url: str = request.getfixturevalue("url")
+    return url
 
 
 def at_revision(where: Path | str, revision: str) -> None:

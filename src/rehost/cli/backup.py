@@ -133,12 +133,12 @@ def restore(
 
 def bring_back(backup: Path, data: Path) -> None:
     """Copy a backup into a data folder that has nothing yet; can be repeated. DataFolderError."""
-    if not (backup / datafolder.BACKUP_FILE).exists():
+    if not datafolder.is_backup(backup):
         raise DataFolderError(f"{backup} is no backup that rehost made", "name the folder of a rehost backup")
     make_folder(data, 0o700)
     if not datafolder.is_backup(data):
         if (data / "keys").exists() or (data / DATABASE_FILE).exists():
             raise DataFolderError(f"{data} has a control plane's data", "move it away first: mv it aside")
-        write_file(data / datafolder.BACKUP_FILE, b"{}")
+        datafolder.mark_backup(data)
     copying.copy_folder(backup, data)
     reach("restore.copied")

@@ -10,6 +10,7 @@ from rehost.cli import serve as control_plane
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_json
 
+ReceiveListen = Annotated[str, typer.Option(help="HOST:PORT of the data plane; port 0: any.")]
 Address = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,9 +48,7 @@ def serve(
     listen: Annotated[
         str, typer.Option(help="HOST:PORT of the API; port 0: any.")
     ] = control_plane.DEFAULT_LISTEN,
-    receive_listen: Annotated[
-        str, typer.Option(help="HOST:PORT of the data plane; port 0: any.")
-    ] = data_plane.DEFAULT_LISTEN,
+    receive_listen: ReceiveListen = data_plane.DEFAULT_LISTEN,
     address: Address = None,
     database: Database = "",
     volumes: Volumes = None,

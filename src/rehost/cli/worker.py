@@ -10,7 +10,7 @@ from rehost.cli import datafolder
 from rehost.cli import receive as data_plane
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_json, print_table
-from rehost.cli.processes import Address, Database, HelperCache, HostName, Volumes
+from rehost.cli.processes import Address, Database, HelperCache, HostName, ReceiveListen, Volumes
 from rehost.cli.serve import ServeConfig
 from rehost.store.hosts import Host
 
@@ -24,9 +24,7 @@ ACTOR = "rehost worker"
 def work(
     context: typer.Context,
     data: Data = DATA,
-    receive_listen: Annotated[
-        str, typer.Option(help="HOST:PORT of the data plane; port 0: any.")
-    ] = data_plane.DEFAULT_LISTEN,
+    receive_listen: ReceiveListen = data_plane.DEFAULT_LISTEN,
     address: Address = None,
     database: Database = "",
     volumes: Volumes = None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DAY = 24 * 60  # minutes
+KILOBYTE = 1024  # bytes of the KB in which limits are told
 MOST_WINDOWS = 24
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _KEYS = {"from", "to", "limit"}

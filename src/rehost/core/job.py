@@ -74,7 +74,7 @@ class Event(Enum):
     DELETE = auto()
 
 
-_RUNNING = (JobState.PREPARING, JobState.SYNCING, JobState.PROCESSING, JobState.CLEANING)
+RUNNING = (JobState.PREPARING, JobState.SYNCING, JobState.PROCESSING, JobState.CLEANING)
 _FAILED = (JobState.PREPARE_FAILED, JobState.SYNC_FAILED, JobState.PROCESS_FAILED, JobState.CLEAN_FAILED)
 _RESTING = (JobState.READY, JobState.STOPPED, JobState.WAITING, *_FAILED)
 
@@ -89,8 +89,8 @@ TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
     (JobState.PROCESSING, Event.PROCESSED): JobState.CLEANING,
     (JobState.CLEANING, Event.CLEANED): JobState.FINISHED,
     (JobState.CLEANING, Event.WAIT): JobState.WAITING,
-    **{(state, Event.FAIL): failed for state, failed in zip(_RUNNING, _FAILED, strict=True)},
-    **{(state, Event.TAKE_OVER): state for state in _RUNNING if state is not JobState.SYNCING},
+    **{(state, Event.FAIL): failed for state, failed in zip(RUNNING, _FAILED, strict=True)},
+    **{(state, Event.TAKE_OVER): state for state in RUNNING if state is not JobState.SYNCING},
     (JobState.SYNCING, Event.TAKE_OVER): JobState.PREPARING,  # for a ticket to the other host
     (JobState.SYNCING, Event.STOP): JobState.STOPPED,
     (JobState.WAITING, Event.CUT_OVER): JobState.CLEANING,

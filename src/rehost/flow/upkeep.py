@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
-from rehost.core.job import Event, JobState, Status
+from rehost.core.job import RUNNING, Event, JobState
 from rehost.flow.engine import Engine, WorkflowState
 from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
@@ -29,7 +29,6 @@ TICK = 2.0  # seconds
 LOOK_AT_ENGINE = 15  # ticks between two looks at each running job's workflow, which cost a query each
 LOOK_AT_LAYERS = 15  # ticks between two looks at each waiting job's images and layers
 ACTOR = "rehost"
-_RUNNING = tuple(state for state in JobState if state.status is Status.RUNNING)
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Upkeep:
 
     def adopt(self) -> None:
         """Runs that began before there were hosts go on at this one, if their jobs are its own."""
-        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
+        running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
         runs = [self._store.runs.get(job.current_run) for job in running]
         self._engine.adopt([workflow_id(run.id, run.generation) for run in runs])
 
@@ -95,7 +94,7 @@ class Upkeep:
 
     def steer(self) -> None:
         """What takes no time."""
-        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
+        running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
         if self._ticks % LOOK_AT_ENGINE == 0:
             self._each(running, self._keep_running)
         self._ticks += 1
@@ -135,7 +134,7 @@ class Upkeep:
 
     def _fail_orphan(self, job: Job, run: Run) -> None:
         now = self._store.jobs.get(job.id)
-        if now.state not in _RUNNING or self._store.runs.get(now.current_run) != run:
+        if now.state not in RUNNING or self._store.runs.get(now.current_run) != run:
             return
         what = f"the workflow of run {run.id} ended without a word in state {now.state.name}"
         info = error_info(RehostError.code, what, "see the log of rehost serve, then start the job again")

@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from rehost.core.bandwidth import KILOBYTE
 from rehost.core.bucket import Bucket
 
 IDLE = 2.0  # seconds without a byte after which a run leaves its share to the others
-_KILOBYTE = 1024
 
 
 class Shares:
@@ -15,7 +15,7 @@ class Shares:
 
     def __init__(self, kilobytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`kilobytes`: a second, of all runs together; 0: no limit."""
-        self._rate = float(kilobytes * _KILOBYTE)
+        self._rate = float(kilobytes * KILOBYTE)
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
         self._used: dict[str, float] = {}  # when each run took bytes or waited for them last

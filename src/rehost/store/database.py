@@ -49,8 +49,12 @@ class Database:
         engine = sqlite.engine(where) if isinstance(where, Path) else postgresql.engine(where)
         sa.event.listen(engine, "before_cursor_execute", _refuse_nul)
         database = cls(engine, clock)
-        with database._transaction(Access.UPGRADE) as connection:
-            upgrade(connection)
+        try:
+            with database._transaction(Access.UPGRADE) as connection:
+                upgrade(connection)
+        except BaseException:
+            database.close()
+            raise
         return database
 
     def read(self) -> AbstractContextManager[sa.Connection]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from rehost.core.errors import NotFoundError
 from rehost.store import principals
 from rehost.store.database import Database
+from rehost.store.resealing import reseal
 from rehost.store.schema import access_keys
 from rehost.store.secretbox import SecretBox
 
@@ -140,18 +141,8 @@ class AccessKeys:
             connection.execute(sa.delete(access_keys).where(access_keys.c.issuer == key_id))
 
     def reseal(self) -> int:
-        """Seal all secrets by the newest key; how many there are.
-
-        A writer that sealed by an older key did so in a transaction that ends before this one begins: writers
-        take turns.
-        """
-        with self._database.write() as connection:
-            rows = connection.execute(sa.select(access_keys.c.id, access_keys.c.secret)).all()
-            for row in rows:
-                secret = self._box.seal(self._box.open(row.secret, row.id), row.id)
-                update = access_keys.update().where(access_keys.c.id == row.id)
-                connection.execute(update.values(secret=secret))
-        return len(rows)
+        """Seal all secrets by the newest key; how many there are."""
+        return reseal(self._database, self._box, access_keys)
 
     def _insert(self, key: AccessKey) -> None:
         with self._database.write() as connection:

@@ -26,7 +26,7 @@ class SecretBox:
         self._ciphers: Sequence[AESGCM] = ()
 
     def seal(self, secret: str, owner: str) -> bytes:
-        """Call it in the transaction that writes the secret: `AccessKeys.reseal` says why."""
+        """Call it in the transaction that writes the secret: `resealing.reseal` says why."""
         nonce = os.urandom(_NONCE_BYTES)
         self._look_up()
         return nonce + self._ciphers[0].encrypt(nonce, secret.encode(), owner.encode())

@@ -14,6 +14,7 @@ from rehost.core.webhook import SECRET_BYTES, TEST, check_pattern, new_secret
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
+from rehost.store.resealing import reseal
 from rehost.store.schema import events, webhooks
 from rehost.store.secretbox import SecretBox
 
@@ -108,13 +109,8 @@ class Webhooks:
             note(connection, self._database.now(), hook, actor, "DELETE")
 
     def reseal(self) -> int:
-        """Seal all secrets by the newest key, as `AccessKeys.reseal` does; how many there are."""
-        with self._database.write() as connection:
-            rows = connection.execute(sa.select(_table.id, _table.secret)).all()
-            for row in rows:
-                secret = self._box.seal(self._box.open(row.secret, row.id), row.id)
-                connection.execute(webhooks.update().where(_table.id == row.id).values(secret=secret))
-        return len(rows)
+        """Seal all secrets by the newest key; how many there are."""
+        return reseal(self._database, self._box, webhooks)
 
 
 def check_url(url: str) -> str:

@@ -4,12 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from rehost.core.bandwidth import Window, limit_at
+from rehost.core.bandwidth import KILOBYTE, Window, limit_at
 from rehost.core.bucket import Bucket
 
 _PIECE = 0.05  # seconds' worth of bytes that go together: a whole chunk would be half a second of 512 KB/s
 _LEAST = 4096  # bytes that go together
-_KILOBYTE = 1024
 
 
 def minute_of_day() -> int:
@@ -55,7 +54,7 @@ class Limit:
     def rate(self) -> float:
         """Bytes a second now; 0: no limit."""
         minute = self._minute() if self._windows else 0
-        return float(limit_at(self._windows, self._otherwise, minute) * _KILOBYTE)
+        return float(limit_at(self._windows, self._otherwise, minute) * KILOBYTE)
 
 
 class Pace:
