@@ -40,6 +40,12 @@ class Service:
 
 SERVICES = {VERSION: Service("smc", ACTIONS), STS_VERSION: Service("sts", sts.ACTIONS)}
 
+_SHAPERS = {
+    (service.code, action.name): rpc.shaper(action.reply)
+    for service in SERVICES.values()
+    for action in service.actions.values()
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -170,7 +176,8 @@ def _handle(exchange: _Exchange) -> dict[str, Any]:
         identity.use_nonce(claim, key, exchange.store)
         raise wanted
     carry_out = _together if action.in_records else _in_steps
-    return rpc.shaped(action.reply, carry_out(exchange, claim, key, wanted))
+    shape = _SHAPERS[exchange.service.code, action.name]
+    return shape(carry_out(exchange, claim, key, wanted))
 
 
 def _together(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
