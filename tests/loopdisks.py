@@ -72,8 +72,8 @@ class LoopDisks:
         return mount
 
     @contextmanager
-    def attached(self, image: Path) -> Iterator[str]:
-        path = run("losetup", "--find", "--show", image)
+    def attached(self, image: Path, *options: str) -> Iterator[str]:
+        path = run("losetup", "--find", "--show", *options, image)
         try:
             yield path
         finally:

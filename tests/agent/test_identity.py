@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rehost.agent import identity
+from rehost.core.clones import Hardware
 from rehost.core.errors import AgentIdentityError
 
 URL = "https://192.0.2.1:8443"
@@ -55,3 +56,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "identity.json").write_text('{"endpoint": 1')
     with pytest.raises(AgentIdentityError, match=r"identity\.json is damaged.*remove"):
         identity.load(tmp_path)
+
+
+def test_a_clone_registers_with_a_secret_of_its_own(tmp_path: Path) -> None:
+    here, there = Hardware("1"), Hardware("2")
+    first = identity.prepare(tmp_path, URL, "CA", here)
+    assert identity.prepare(tmp_path, URL, "CA", here) == first
+    assert identity.prepare(tmp_path, URL, "CA", here, anew=True).secret != first.secret
+    again = identity.load(tmp_path)
+    assert again is not None
+    other = identity.prepare(tmp_path, URL, "CA", there)
+    assert (other.secret != again.secret, other.hardware, other.source_id) == (True, there, "")

@@ -13,6 +13,7 @@ from rehost.api import reference
 from rehost.api.gateway import STS_VERSION
 from rehost.api.reference import Example
 from rehost.core.agentapi import Register
+from rehost.core.delivery import Answer
 from rehost.core.job import Event
 from rehost.store.principals import PrincipalKind
 from tests.api.signed import call
@@ -22,9 +23,9 @@ PAGES = Path(__file__).parents[2] / "docs" / "api"
 BEGIN = 1_790_000_000.0
 REQUEST_ID = "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E"
 
-_ID = re.compile(r"\b(s|j|m|i|r|at|w)-[0-9a-z]{20}\b")
+_ID = re.compile(r"\b(s|j|m|i|r|at|w|wh)-[0-9a-z]{20}\b")
 _KEY = re.compile(r"\bLTAI[0-9A-Za-z]{20}\b")
-_SECRETS = ("AccessTokenCode", "AccessKeyId", "AccessKeySecret", "SecurityToken")
+_SECRETS = ("AccessTokenCode", "AccessKeyId", "AccessKeySecret", "Secret", "SecurityToken", "MessageId")
 
 
 class StandingClock(Clock):
@@ -82,6 +83,7 @@ def tell(folder: Path) -> dict[str, Example]:
         _look(story)
         _finish(story, source, job)
         _assume(story)
+        _tell(story)
     finally:
         world.store.close()
     return story.examples
@@ -153,6 +155,23 @@ def _assume(story: Story) -> None:
     of = {"Version": STS_VERSION}
     story("AssumeRole", **of, RoleArn=f"acs:ram::{ACCOUNT}:role/reader", RoleSessionName="nightly-report")
     story("GetCallerIdentity", **of)
+
+
+def _tell(story: Story) -> None:
+    """A receiver that is away at first."""
+    hook = story(
+        "CreateWebhook", Url="https://hooks.example.com/rehost", Event__1="InError", Event__2="job.cleaned"
+    )["WebhookId"]
+    story("TestWebhook", WebhookId=hook)
+    pending = story.world.store.deliveries.next(hook)
+    claim = story.world.store.deliveries.claim(pending) if pending else None
+    if pending and claim:
+        answer = Answer(503, "the receiver answered 503", 0.042)
+        story.world.store.deliveries.record(pending, claim, answer, 0.5)
+    story("DescribeWebhookDeliveries", WebhookId=hook)
+    story("DescribeWebhooks")
+    story("ModifyWebhookAttribute", WebhookId=hook, Enabled="false")
+    story("DeleteWebhook", WebhookId=hook)
 
 
 def write() -> None:

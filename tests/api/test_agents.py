@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from rehost.agent.control import ControlClient, RefusedError
-from rehost.core import agentapi
+from rehost.core import agentapi, clones
 from rehost.core.agentapi import (
     Assignment,
     AssignmentVolume,
@@ -44,6 +44,7 @@ class Agent:
     def __init__(self, world: World, port: int, server: SourceServer | None = None) -> None:
         self.world, self.port = world, port
         self.credentials = f"{server.id}:{world.secrets[server.id]}" if server else ""
+        self.headers: dict[str, str] = {}
 
     def ask(self, method: str, path: str, value: object = None) -> tuple[int, Any]:
         status, body = self.fetch(method, path, None if value is None else msgspec.json.encode(value))
@@ -51,7 +52,7 @@ class Agent:
 
     def fetch(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"Authorization": f"Bearer {self.credentials}"} if self.credentials else {}
+        headers = self.headers | ({"Authorization": f"Bearer {self.credentials}"} if self.credentials else {})
         try:
             connection.request(method, f"/agent{path}", body, headers)
             response = connection.getresponse()
@@ -329,3 +330,36 @@ def test_a_host_header_cannot_put_commands_into_the_script(port: int) -> None:
     connection.request("GET", "/agent/install.sh", headers={"Host": "x';reboot;'"})
     assert connection.getresponse().status == 400
     connection.close()
+
+
+def test_a_clone_is_refused_whatever_it_asks(world: World, port: int, agent: Agent, source: str) -> None:
+    own, other = (clones.Boot(text * 8, clones.Hardware(text)) for text in ("a", "b"))
+    agent.headers = {clones.HEADER: own.header()}
+    assert agent.ask("GET", "/v1/assignment?version=0&wait=0")[0] == 200
+    clone = Agent(world, port, world.store.servers.get(source))
+    clone.headers = {clones.HEADER: other.header()}
+    world.store.assignments.assign(source, ASSIGNMENT)
+    asked = (
+        ("GET", "/v1/assignment?version=0&wait=0", None),
+        ("POST", "/v1/heartbeat", Heartbeat(INVENTORY, "", "0.1")),
+        ("POST", "/v1/result", Result("r-1", 1, error=ErrorReport("E", "what", ""))),
+    )
+    for method, path, value in asked:
+        status, told = clone.ask(method, path, value)
+        assert (status, told["code"]) == (409, "Agent.Cloned")
+    assert agent.ask("GET", "/v1/assignment?version=0&wait=0")[1]["assignment"]["run"] == "r-1"
+    server = call(world, "DescribeSourceServers")[1]["SourceServers"]["SourceServer"][0]
+    assert "bbbbbbbb" in json.loads(server["StatusInfo"])["clone"]
+    clone.headers = {clones.HEADER: "boot=?"}
+    assert clone.ask("GET", "/v1/assignment?version=0&wait=0")[0] == 400
+
+
+def test_another_boot_of_the_same_machine_is_to_ask_again(world: World, agent: Agent, source: str) -> None:
+    before, after = (clones.Boot(text * 8, clones.Hardware("1")) for text in ("a", "b"))
+    agent.headers = {clones.HEADER: before.header()}
+    assert agent.ask("GET", "/v1/assignment?version=0&wait=0")[0] == 200
+    agent.headers = {clones.HEADER: after.header()}
+    status, told = agent.ask("GET", "/v1/assignment?version=0&wait=0")
+    assert (status, told["code"]) == (503, "Agent.BootChanged")
+    world.clock.ahead = 46
+    assert agent.ask("GET", "/v1/assignment?version=0&wait=0")[0] == 200

@@ -94,6 +94,18 @@ def _migrate(call: Caller, source: str, name: str) -> None:
     call("DeleteReplicationJob", JobId=job)
 
 
+def _tell(call: Caller) -> None:
+    named = {"Event.1": "job.*", "Event.2": "InError"}  # SDKs know no lists of actions that they do not know
+    made = call("CreateWebhook", Url="https://hooks.example.com/", **named)
+    hook = made.first("WebhookId")
+    assert made.first("Secret").startswith("whsec_")
+    call("TestWebhook", WebhookId=hook)
+    call("ModifyWebhookAttribute", WebhookId=hook, Enabled="false")
+    assert call("DescribeWebhooks").all("Event") == ["job.*", "InError"]
+    assert call("DescribeWebhookDeliveries", WebhookId=hook).first("TotalCount") == "0"
+    call("DeleteWebhook", WebhookId=hook)
+
+
 def _end(call: Caller, source: str, group: str) -> None:
     shown = call("DescribeSourceServers", SourceId=[source])
     assert (shown.first("State"), shown.first("WorkgroupId")) == ("Available", group)
@@ -110,6 +122,7 @@ def test_every_sdk_runs_every_action(endpoint: Endpoint, served: World, name: st
     source = served.source(name=own).id
     group = _group(call, source, f"{own}_")
     _migrate(call, source, own)
+    _tell(call)
     _end(call, source, group)
     assert call.called == set(ACTIONS)
 

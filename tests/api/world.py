@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,8 +75,11 @@ class Workflows:
         self.started: list[tuple[str, ...]] = []
         self.signalled: list[str] = []
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
+    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
         self.started.append(arguments)
+
+    def adopt(self, workflow_ids: Sequence[str]) -> None:
+        pass
 
     def signal(self, workflow_id: str) -> None:
         self.signalled.append(workflow_id)

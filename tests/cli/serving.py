@@ -1,8 +1,9 @@
 """`rehost serve` as a process, with the real local driver, but no virtual machines; and an agent for it.
 
-As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE`. At the point it writes
-DATA/reached and stands still, so that a test can kill it exactly there. While DATA/no-conversion is there
-conversions fail, while DATA/mark-conversions is they leave a mark in each overlay.
+As a program: `python -m tests.cli.serving DATA CACHE LISTEN POINT DATABASE VOLUMES NAME`; with a NAME it is
+one of several hosts, without LISTEN a worker. At the point it writes DATA/reached and stands still as long as
+that is there, so that a test can kill it exactly there. While DATA/no-conversion is there conversions fail,
+while DATA/mark-conversions is they leave a mark in each overlay.
 """
 
 import json
@@ -10,14 +11,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rehost.agent.control import ControlClient, host_and_port
-from rehost.cli import datafolder
+from rehost.cli import datafolder, working
 from rehost.cli.client import Client, load_profile
 from rehost.cli.serve import ServeConfig, serve
 from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
@@ -38,6 +39,7 @@ from tests.receive.site import Sender, chunks_of
 OLDER = "TEST_ENGINE_VERSION"  # in the environment: the workflows' version of an older release
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
+LEASE = 3.0  # seconds, of each of several hosts
 MARK = 7  # the byte that a conversion writes
 POINTS = ("create_replica after", "seal after", "convert", "boot_check", "finish_image after")
 MORE_POINTS = (
@@ -52,8 +54,8 @@ MORE_POINTS = (
 class StandingDriver(LocalDriver):
     """Boots nothing, and stands still at one point, given as "<method> before" or "<method> after"."""
 
-    def __init__(self, data: Path, stand: Callable[[str], None]) -> None:
-        super().__init__(data)
+    def __init__(self, data: Path, volumes: Path, stand: Callable[[str], None]) -> None:
+        super().__init__(data, volumes)
         self._stand = stand
 
     def create_replica(
@@ -107,28 +109,44 @@ def io_on(overlay: Path, command: str) -> None:
     subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", "-c", command, overlay], check=True)
 
 
-def _main(data: Path, cache: Path, listen: str, point: str, database: str) -> None:
+def _main(data: Path, cache: Path, listen: str, point: str, database: str, volumes: str, name: str) -> None:
     def stand(here: str) -> None:
         if here == point:
             (data / "reached").write_text(here)
-            threading.Event().wait()
+            while (data / "reached").exists():
+                time.sleep(0.05)
+
+    def machinery(config: ServeConfig, volumes: Path) -> tuple[StandingDriver, StandingConverter]:
+        return StandingDriver(config.data, volumes, stand), StandingConverter(config.data, stand)
 
     dbos_engine.VERSION = os.environ.get(OLDER, dbos_engine.VERSION)
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
-    serve(
-        config,
-        lambda serving: print(serving.endpoint, flush=True),
-        lambda c: (StandingDriver(c.data, stand), StandingConverter(c.data, stand)),
-    )
+    if name:
+        shared = Path(volumes) if volumes else None
+        config = replace(config, addresses=("127.0.0.1",), volumes=shared, name=name, lease=LEASE)
+    if listen:
+        serve(config, lambda serving: print(serving.endpoint, flush=True), machinery)
+    else:
+        working.run(config, lambda started: print(started.name, flush=True), machinery)
 
 
 class ControlPlane:
     """The process, and what people and agents do with it. It is started again at the place where it was."""
 
-    def __init__(self, data: Path, cache: Path) -> None:
+    def __init__(
+        self,
+        data: Path,
+        cache: Path,
+        *,
+        listen: str = "127.0.0.1:0",
+        volumes: Path | str = "",
+        name: str = "",
+    ) -> None:
+        """With a name it is one of several hosts; without a place to listen at it is a worker."""
         self.data = data
         self._cache = cache
-        self._listen = "127.0.0.1:0"
+        self._listen = listen
+        self._host = (str(volumes), name)
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, point: str = "", database: str = "") -> None:
@@ -137,14 +155,15 @@ class ControlPlane:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.cli.serving",
-                self.data, self._cache, self._listen, point, database,
+                self.data, self._cache, self._listen, point, database, *self._host,
             ],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.endpoint = self.process.stdout.readline().strip()
         assert self.endpoint, f"it ended with {self.process.wait()}"
-        self._listen = self.endpoint.removeprefix("https://")
+        if self._listen:
+            self._listen = self.endpoint.removeprefix("https://")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -161,6 +180,10 @@ class ControlPlane:
 
     def wait_reached(self) -> None:
         until(lambda: (self.data / "reached").exists(), "the point is reached")
+
+    def leave(self) -> None:
+        """Let it go on from where it stands."""
+        (self.data / "reached").unlink()
 
     def client(self) -> Client:
         return Client(load_profile(self.data / "first-access-key.json"))

@@ -188,12 +188,15 @@ def test_what_is_secret_stands_nowhere(person: Person, plane: ControlPlane, tmp_
         person.be(credentials)
         person("source", "list", exits=int(credentials.get("AccessKeyId") != session["AccessKeyId"] and
                                            "SecurityToken" in credentials))  # fmt: skip
+    person.be(permanent)
+    hook = person.json("webhook", "add", "https://hooks.invalid/")
+    person("webhook", "test", hook["WebhookId"], exits=1)
     person("key", "rotate", *person.data)
     plane.stop()
     exported = person("audit", "export", *person.data)
     assert session["AccessKeyId"] in exported
     secrets = [permanent["AccessKeySecret"], session["AccessKeySecret"], session["SecurityToken"], code]
-    secrets.append(first["AccessKeySecret"])
+    secrets += [first["AccessKeySecret"], hook["Secret"], hook["Secret"].removeprefix("whsec_")]
     files = [
         file for file in plane.data.rglob("*") if file.is_file() and file.name != "first-access-key.json"
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from rehost.cli import datafolder
 from rehost.cli.serve import ServeConfig, serve
-from rehost.core.errors import DataFolderError, InvalidValueError
+from rehost.core.errors import HostError, InvalidValueError
 from rehost.core.job import JobState
 from rehost.store.jobs import JobFilter
 from rehost.store.paging import Page
@@ -50,26 +50,17 @@ def test_a_run_and_a_restart_that_remembers_the_database(plane: ControlPlane, tm
         assert store.jobs.find("default", JobFilter(), Page()).total == 1
 
 
-def test_one_control_plane_serves_a_database(
-    plane: ControlPlane, url: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Another folder, as of another host."""
-    config = ServeConfig(tmp_path_factory.mktemp("other"), "127.0.0.1:0", "127.0.0.1:0", database=url)
-    with pytest.raises(DataFolderError, match="another rehost serve"):
-        serve(config)
-
-
-def test_a_database_of_another_folder_is_refused(
+def test_a_host_with_other_keys_is_refused(
     plane: ControlPlane, url: str, tmp_path_factory: pytest.TempPathFactory, cache: Path
 ) -> None:
-    """Its secrets are sealed with keys that this folder does not have."""
-    plane.client().call("DescribeSourceServers")
-    plane.stop()
-    config = ServeConfig(
-        tmp_path_factory.mktemp("other"), "127.0.0.1:0", "127.0.0.1:0", database=url, helper_cache=cache
-    )
-    with pytest.raises(DataFolderError, match=r"secrets\.key"):
-        serve(config)
+    """Nobody could open what the others have sealed or signed, whether they run or not."""
+    for running in (True, False):
+        if not running:
+            plane.stop()
+        other = tmp_path_factory.mktemp("other")
+        config = ServeConfig(other, "127.0.0.1:0", "127.0.0.1:0", database=url, helper_cache=cache)
+        with pytest.raises(HostError, match=r"keys of this host"):
+            serve(config)
 
 
 def test_what_is_no_url_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ from rehost.core.job import JobState
 from rehost.store.images import ImageState
 from rehost.store.jobspec import JobSpec
 from tests.crash.site import Site, State
+from tests.migration.ledger import Ledger
 
 SLOWLY = '{"bandwidth_limit": 1500, "compress_level": 0}'  # KB/s: a first run takes some seconds
+
+MORE_SLOWLY = '{"bandwidth_limit": 400, "compress_level": 0}'
 
 
 def incremental(site: Site, **wishes: str) -> str:
@@ -54,6 +57,24 @@ def fail(site: Site, job: str, point: str = "") -> None:
     assert [image.state for image in now.images if image.run == now.job.current_run] == [ImageState.FAILED]
     assert not now.assigned
     broken.unlink()
+
+
+def stop(site: Site, job: str, chunks: int, point: str) -> set[tuple[int, int]]:
+    """Stop a copy of which so many chunks are durable, with a crash; what is durable when it has stopped.
+
+    One that died before it wrote anything down is asked again.
+    """
+    replica = site.data / "replicas" / job
+    site.until(lambda: len(Ledger(replica).content) >= chunks, f"{chunks} chunks are not copied")
+    site.arm(point)
+    site.call("StopReplicationJob", JobId=job)
+    site.until(lambda: not site.waits, f"nobody died at {point}")
+    site.arm("")
+    if site.state(job).job.state is JobState.SYNCING:
+        site.call("StopReplicationJob", JobId=job)
+    now = site.state(job)
+    assert (now.job.state, now.assigned) == (JobState.STOPPED, False)
+    return Ledger(replica).content
 
 
 def delete(site: Site, job: str, point: str = "") -> None:

@@ -64,14 +64,14 @@ class Site:
         self.plane = ControlPlane(self.data, cache)
         self.agent = Agent(folder / "agent", disk, prefix=_ELSEWHERE, state=place / "state")
         self.source = ""
-        self._disk = Path(disk)
+        self.disk = Path(disk)
         self._order = folder / "crash"
         self._all_fall = all_fall
         self._store: Store | None = None
         self._then = ""
         self.waits = False  # for a crash that was asked for
         self._choose = random.Random(0)
-        self._disk.write_bytes(self._choose.randbytes(SIZE))
+        self.disk.write_bytes(self._choose.randbytes(SIZE))
 
     def start(self) -> None:
         self.plane.start()
@@ -99,7 +99,7 @@ class Site:
 
     def change_disk(self) -> None:
         """Two chunks of it are others than before."""
-        with open(self._disk, "r+b") as file:
+        with open(self.disk, "r+b") as file:
             for chunk in self._choose.sample(range(SIZE // CHUNK), 2):
                 file.seek(chunk * CHUNK)
                 file.write(self._choose.randbytes(CHUNK))
@@ -230,7 +230,7 @@ class Site:
         (layer,) = chain(self.data / "replicas" / job)
         overlay = self.data / "images" / now.job.image_id / "disk-0.qcow2"
         assert backing_of(overlay) == layer.data(0)
-        assert layer.data(0).read_bytes() == self._disk.read_bytes()
+        assert layer.data(0).read_bytes() == self.disk.read_bytes()
         io_on(overlay, f"read -q -P {MARK} 0 64k")  # fails if it is anything else
         self.check_nothing_left(job)
 

@@ -8,10 +8,11 @@ import pytest
 
 from rehost.block.crashpoint import POINTS
 from tests.crash import runs
-from tests.crash.site import Site
+from tests.crash.site import CHUNK, SIZE, Site
 
 SOURCES = Path(__file__).parents[2] / "src"
 
+OVERHEAD = 128  # bytes of a chunk's frame besides its content, at most
 FIRST_RUN = ("layer.built", "layer.placed", "replica.begun", "replica.fenced", "replica.described",
              "agent.checkpoint_begun")  # fmt: skip
 FAILURE = tuple(point for point in POINTS if point.startswith("fail."))
@@ -20,7 +21,9 @@ DELETION = (
     "release.discarded", "release.done",
 )  # fmt: skip
 RESTORATION = tuple(point for point in POINTS if point.startswith("restore."))  # see test_restored
-ELSEWHERE = (*FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, "source.removed", "due.begun", "discard.marked")
+STOP = ("stop.asked", "nudge.begun", "stop.done")
+OTHERS = ("source.removed", "due.begun", "discard.marked", "webhook.answered")
+ELSEWHERE = (*STOP, *FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, *OTHERS)
 LATER_RUN = tuple(point for point in POINTS if point not in ELSEWHERE)
 
 pytestmark = pytest.mark.timeout(1800)
@@ -76,6 +79,25 @@ def test_a_first_run(site: Site, points: tuple[str, ...]) -> None:
         site.verify(site.state(job).job.image_id)
         runs.delete(site, job)
         runs.delete_images(site)
+
+
+@pytest.mark.parametrize("points", [some("nudge.begun"), every(STOP)])
+def test_a_copy_that_is_stopped(site: Site, points: tuple[str, ...]) -> None:
+    """What was sent is kept: when it is started again, only the rest is sent."""
+    job = runs.incremental(site, ReplicationParameters=runs.MORE_SLOWLY)
+    kept: set[tuple[int, int]] = set()
+    for number, point in enumerate(points, 1):
+        site.call("StartReplicationJob", JobId=job)
+        durable = runs.stop(site, job, 3 * number, point)
+        assert durable >= kept, f"what was sent before {point}"
+        kept = durable
+    site.call("StartReplicationJob", JobId=job)
+    runs.finish(site, job, 1)
+    (run,) = site.state(job).runs
+    assert run.generation == len(points) + 1
+    assert run.result is not None
+    assert run.result.report is not None
+    assert run.result.report.sent <= (SIZE // CHUNK - len(kept)) * (CHUNK + OVERHEAD)
 
 
 @pytest.mark.lab

@@ -88,6 +88,7 @@ class World:
         self.lifecycle = Lifecycle(self.store, self.engine, lambda: None)
 
     def close(self) -> None:
+        self.stopping = True  # a step that is at work does not wait for records that are gone
         self.engine.close()
         self.store.close()
 

@@ -29,8 +29,8 @@ class Agent:
         self._disks = [word for disk in disks for word in ("--disk", disk)]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def register(self, endpoint: str, ca: Path, code: str) -> subprocess.CompletedProcess[str]:
-        words = ["register", "--endpoint", endpoint, "--ca", str(ca), *self._disks, code]
+    def register(self, endpoint: str, ca: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
+        words = ["register", *options, "--endpoint", endpoint, "--ca", str(ca), *self._disks, code]
         return subprocess.run(self._command(*words), capture_output=True, text=True, check=False)
 
     def start(self) -> None:

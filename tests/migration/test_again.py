@@ -1,7 +1,6 @@
 """A mounted source disk, copied again and again by a real agent: each run costs what was written since."""
 
 import os
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rehost.cli import datafolder
 from rehost.core.job import JobState
 from tests.cli.serving import ControlPlane
 from tests.loopdisks import LoopDisks
+from tests.migration.images import flat
 from tests.migration.source import Agent
 
 MIB = 1 << 20
@@ -52,12 +52,6 @@ def test_each_image_has_the_files_of_its_run_and_a_layer_is_as_large_as_the_chan
         with disks.attached(copy) as device, disks.mounted(device) as mount:
             assert (mount / "changing").read_bytes() == content
             assert (mount / "constant").read_bytes() == (disk.mount / "constant").read_bytes()
-
-
-def flat(image: Path, folder: Path) -> Path:
-    target = folder / f"{image.name}.raw"
-    subprocess.run(["qemu-img", "convert", "-O", "raw", image / "disk-0.qcow2", target], check=True)
-    return target
 
 
 def allocated(folder: Path) -> int:

@@ -72,9 +72,10 @@ class Site:
         until = int(time.time() + 3600 if expires is None else expires)
         return sign(Ticket("job", run, generation, volumes, True, until), key)
 
-    def start(self) -> None:
+    def start(self, bandwidth: int = 0) -> None:
+        """`bandwidth`: KB/s of all runs."""
         code = "import sys; from pathlib import Path; from rehost.receive.main import main; "
-        code += f"main(Path(sys.argv[1]), '{self.address}:0')"
+        code += f"main(Path(sys.argv[1]), '{self.address}:0', bandwidth={bandwidth})"
         self.process = subprocess.Popen(
             [*self._prefix, sys.executable, "-c", code, str(self.data)], stdout=subprocess.PIPE, text=True
         )

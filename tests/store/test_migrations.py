@@ -75,6 +75,15 @@ ROWS = {
         "description": "", "path": "/there", "disks": '["disk-0.qcow2"]', "state": "Available",
         "created": 3.0,
     },
+    "webhooks": {
+        "id": "wh-1", "account": "one", "url": "https://h/", "events": "[]", "secret": b"sealed",
+        "enabled": True, "reason": "", "created": 1.5, "cursor": 0, "attempts": 0, "failing_since": 0.0,
+        "due": 0.0, "claimed": 0.0,
+    },
+    "deliveries": {
+        "webhook": "wh-1", "message": "msg_1", "type": "job.create", "subject": "j-1", "at": 1.75,
+        "attempt": 1, "status": 204, "error": "", "seconds": 0.1,
+    },
     "events": {"subject": "j-1", "at": 1.75, "actor": "LTAI1", "what": "CREATE", "detail": "x"},
 }  # fmt: skip
 

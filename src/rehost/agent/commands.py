@@ -18,7 +18,7 @@ from rehost.agent import config, hooks, identity, logs
 from rehost.agent.control import ControlClient, persist
 from rehost.agent.install import installation
 from rehost.agent.install.installation import Places
-from rehost.agent.survey import disks, inventory
+from rehost.agent.survey import disks, inventory, machine
 from rehost.agent.survey.host import Host
 from rehost.block import digestfile
 from rehost.core.agentapi import Assignment, Progress, Register, RunReport
@@ -68,9 +68,12 @@ def register(arguments: argparse.Namespace) -> int:
             "registration needs --endpoint, --ca and the activation code",
             "rehost code create, on the control plane, prints the whole command",
         )
-    own = identity.prepare(arguments.state, arguments.endpoint, _certificate(arguments.ca))
+    boot = machine.boot(Host())
+    own = identity.prepare(
+        arguments.state, arguments.endpoint, _certificate(arguments.ca), boot.hardware, anew=arguments.anew
+    )
     request = Register(arguments.code, own.secret, inventory.collect(arguments.disk), __version__)
-    client = ControlClient(own.endpoint, own.ca)
+    client = ControlClient(own.endpoint, own.ca, boot=boot)
     patience = threading.Event()
     timer = threading.Timer(REGISTER_PATIENCE, patience.set)
     timer.daemon = True
@@ -102,7 +105,7 @@ def _certificate(path: Path) -> str:
 def install(arguments: argparse.Namespace) -> int:
     places: Places = arguments.places
     command = installation.install_files(places)
-    if arguments.code or not _is_registered(arguments.state):
+    if arguments.code or arguments.anew or not _is_registered(arguments.state):
         register(arguments)
     service = [*command, *_state_option(arguments.state), "run"]
     service += [word for disk in arguments.disk for word in ("--disk", disk)]
@@ -136,7 +139,7 @@ def status(arguments: argparse.Namespace) -> int:
     service = installation.service_state(arguments.places) or "no systemd"
     sys.stdout.write(f"source server:  {own.source_id}\ncontrol plane:  {own.endpoint}\n")
     sys.stdout.write(f"service:        {service}\n")
-    client = ControlClient(own.endpoint, own.ca, own.authorization)
+    client = ControlClient(own.endpoint, own.ca, own.authorization, boot=machine.boot(Host()))
     try:
         wanted = client.assignment(0, wait=0).assignment
     finally:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from rehost.core import clones
 from rehost.core.agentapi import (
     ASSIGNMENT_WAIT,
     AssignmentAnswer,
@@ -22,11 +23,13 @@ from rehost.core.agentapi import (
     Registered,
     Result,
 )
+from rehost.core.clones import Boot
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
 from rehost.wire import tls
 from rehost.wire.https import PinnedConnection
 
 TIMEOUT = 15.0  # seconds for connecting and for each answer
+_NOT_NOW = 503
 _LETTING_GO = 1.0  # seconds for a thread to notice that its connection is closed
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries
 
@@ -49,10 +52,19 @@ class ControlClient:
     order, and RefusedError when it says no.
     """
 
-    def __init__(self, endpoint: str, ca: str, authorization: str = "", timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        ca: str,
+        authorization: str = "",
+        timeout: float = TIMEOUT,
+        boot: Boot | None = None,
+    ) -> None:
+        """`boot`: of the machine that this agent works for; without it nobody tells a clone from it."""
         self.host, self.port = host_and_port(endpoint)
         self._context = _context(ca)
-        self._authorization = authorization
+        self._headers = {"Authorization": authorization} if authorization else {}
+        self._headers |= {clones.HEADER: boot.header()} if boot else {}
         self._timeout = timeout
         self._connection: PinnedConnection | None = None
         self._busy = threading.Lock()
@@ -97,6 +109,9 @@ class ControlClient:
         with self._busy:
             status, content = self._exchange(method, path, body, self._timeout + extra_time)
         place = f"the control plane at {self.host}:{self.port}"
+        if status == _NOT_NOW:
+            report = _error_report(status, content)
+            raise ControlPlaneError(f"{place} is not ready for it: {report.what}", report.advice)
         if status >= 500:
             raise ControlPlaneError(
                 f"{place} answered {status} to {path.partition('?')[0]}", "look at its log (rehost serve)"
@@ -135,9 +150,7 @@ class ControlClient:
         if self.closed:  # looked at after connecting: `close` may have found nothing to interrupt before
             raise ConnectionAbortedError("this agent is ending")
         connection.allow(timeout)
-        headers = {"Content-Type": "application/json"} if body else {}
-        if self._authorization:
-            headers["Authorization"] = self._authorization
+        headers = self._headers | ({"Content-Type": "application/json"} if body else {})
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from rehost.block import durable
+from rehost.core.clones import Hardware
 from rehost.core.errors import AgentIdentityError
 
 STATE = Path("/var/lib/rehost-agent")
@@ -19,6 +20,7 @@ class Identity:
     ca: str  # PEM of the certificate authority that signs the control plane's certificate
     secret: str = field(repr=False)  # 64 hex digits
     source_id: str = ""  # empty: the registration has not been answered yet
+    hardware: Hardware | None = None  # of the machine that it was made for
 
     @property
     def authorization(self) -> str:
@@ -54,20 +56,27 @@ def registered(state: Path) -> Identity:
     return identity
 
 
-def prepare(state: Path, endpoint: str, ca: str) -> Identity:
+def prepare(
+    state: Path, endpoint: str, ca: str, hardware: Hardware | None = None, *, anew: bool = False
+) -> Identity:
     """The identity to register with, on the disk before anyone hears of its secret.
 
     A registration whose answer was lost is repeated with the same secret, so that it stays one source server
-    and costs one activation. Another control plane (another authority) gets a secret of its own.
+    and costs one activation. Another control plane (another authority) gets a secret of its own. So does a
+    clone: another machine or, where `hardware` does not tell, what is to be registered `anew`.
     """
     known = load(state)
-    if known is not None and known.ca == ca:
-        identity = replace(known, endpoint=endpoint)
+    if known is not None and known.ca == ca and not anew and not _is_of_another(known, hardware):
+        identity = replace(known, endpoint=endpoint, hardware=known.hardware or hardware)
     else:
-        identity = Identity(endpoint, ca, os.urandom(32).hex())
+        identity = Identity(endpoint, ca, os.urandom(32).hex(), hardware=hardware)
     if identity != known:
         save(state, identity)
     return identity
+
+
+def _is_of_another(known: Identity, hardware: Hardware | None) -> bool:
+    return bool(known.hardware and hardware and known.hardware.differs(hardware))
 
 
 def save(state: Path, identity: Identity) -> None:

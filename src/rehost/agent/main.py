@@ -162,3 +162,6 @@ def _add_control_plane(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ca", type=Path, metavar="FILE", help="its certificate authority (keys/ca.crt), PEM"
     )
+    command.add_argument(
+        "--anew", action="store_true", help="with another identity than the one that came with a cloned disk"
+    )

@@ -13,10 +13,11 @@ from rehost.agent.heart import Heart
 from rehost.agent.identity import Identity
 from rehost.agent.reporter import Reporter
 from rehost.agent.runner import CarryOut, Runner, at_control_plane
+from rehost.agent.survey import machine
 from rehost.agent.survey.host import Host
 from rehost.agent.survey.systeminfo import UsageMeter
 from rehost.block.durable import sweep
-from rehost.core.errors import AgentIdentityError
+from rehost.core.errors import AgentIdentityError, ClonedAgentError
 from rehost.core.server import Inventory
 
 PROGRESS_TIMEOUT = 5.0  # seconds; figures older than that are of no use
@@ -59,7 +60,8 @@ class Service:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _client(self, timeout: float) -> ControlClient:
-        return ControlClient(self.identity.endpoint, self.identity.ca, self.identity.authorization, timeout)
+        own = self.identity
+        return ControlClient(own.endpoint, own.ca, own.authorization, timeout, machine.boot(self.host))
 
     def _follow(self, client: ControlClient, runner: Runner, stop: threading.Event) -> None:
         version = 0
@@ -68,8 +70,8 @@ class Service:
                 answer = persist(lambda: client.assignment(version), stop, "no commands")  # noqa: B023
             except RefusedError as error:
                 log.error("the control plane refuses this agent: %s", error)
-                if error.reported_code == AgentIdentityError.code:
-                    runner.want(None)  # its source server was deleted: nothing is to be held for a job of it
+                if error.reported_code in (AgentIdentityError.code, ClonedAgentError.code):
+                    runner.want(None)  # its source server was deleted, or never was this one: nothing is held
                     version = 0
                 stop.wait(AFTER_REFUSAL)
                 continue

@@ -24,6 +24,8 @@ from rehost.core.agentapi import ASSIGNMENT_WAIT, AssignmentAnswer
 from rehost.core.errors import (
     ActivationCodeError,
     AgentIdentityError,
+    BootChangedError,
+    ClonedAgentError,
     DatabaseUnavailableError,
     InvalidValueError,
     NotFoundError,
@@ -41,6 +43,8 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](
 _STATUS: tuple[tuple[type[RehostError], int], ...] = (
     (AgentIdentityError, 401),
     (ActivationCodeError, 403),
+    (ClonedAgentError, 409),
+    (BootChangedError, 503),
     (NotFoundError, 404),
     (InvalidValueError, 400),
     (RequestTimeoutError, 408),
@@ -74,7 +78,7 @@ class Agents:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.store
-        self._identities = Identities(self._store.servers.authenticate)
+        self._identities = Identities(self._store.servers.authenticate, self._store.clones.meet)
         self._heartbeats = Heartbeats(self._store.servers.heartbeats)
         self._answers: dict[str, AssignmentAnswer] = {}  # by source id, as given last
 
@@ -83,6 +87,7 @@ class Agents:
         if not _SECRET.fullmatch(asked.secret):
             raise InvalidValueError("the agent's secret is not 64 hexadecimal digits", "update the agent")
         server = await _call(self._store.servers.register, asked)
+        await self._identities.meet(server.id, request)
         return _json(agentapi.Registered(server.id, server.heartbeat_rate))
 
     async def heartbeat(self, request: Request) -> Response:

@@ -166,6 +166,9 @@ OF_ACTIONS: dict[str, Code] = {
     "QuotaExceeded.Workgroup": Code(
         400, "The maximum number of workgroups is exceeded.", "The account has as many as it may."
     ),
+    "QuotaExceeded.Webhook": Code(
+        400, "The maximum number of webhooks is exceeded.", "The account has as many as it may."
+    ),
     "WorkgroupName.Duplicate": Code(
         400, "The specified workgroup name already exists.", "Another workgroup of the account has the name."
     ),

@@ -10,6 +10,7 @@ from rehost.core.errors import (
     DatabaseUnavailableError,
     DataFolderFullError,
     InvalidValueError,
+    NoHostError,
     NotFoundError,
     RehostError,
     ReportedError,
@@ -50,7 +51,7 @@ def refused(error: RehostError) -> ApiError | None:
         return ApiError(status, code, _sentence(error.what), error.advice)
     if isinstance(error, RequestTimeoutError):
         return documented(code, _sentence(error.what), error.advice)
-    if isinstance(error, DataFolderFullError | DatabaseUnavailableError):
+    if isinstance(error, DataFolderFullError | DatabaseUnavailableError | NoHostError):
         return documented("ServiceUnavailable", _sentence(error.what), error.advice)
     return None
 

@@ -7,9 +7,11 @@ from typing import Annotated
 import msgspec
 
 from rehost.core.errors import InvalidValueError
+from rehost.core.room import RunningJobs
 from rehost.core.throttle import Rate
 from rehost.store.audit import KEPT_DAYS
 from rehost.store.jobs import QUOTA
+from rehost.store.webhooks import QUOTA as WEBHOOKS
 
 FILE = "limits.json"  # in the data folder
 
@@ -25,6 +27,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_action: Rate = Rate(2500, 5000)  # of one access key for one action
     actions: dict[str, Rate] = {}  # the same for single actions, by name
     replication_jobs: Annotated[int, msgspec.Meta(ge=0)] = QUOTA  # of an account
+    running_jobs: RunningJobs = RunningJobs()  # over all processes of the control plane
+    worker_bandwidth: Annotated[int, msgspec.Meta(ge=0)] = 0  # KB/s that a worker's runs share; 0: no limit
+    webhooks: Annotated[int, msgspec.Meta(ge=0)] = WEBHOOKS  # of an account
+    local_webhooks: bool = False  # they may lead to this host itself, and to link-local addresses
     audit_days: Annotated[float, msgspec.Meta(gt=0)] = KEPT_DAYS  # that an entry of the audit trail is kept
 
 

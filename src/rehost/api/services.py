@@ -12,13 +12,15 @@ from rehost.store.jobs import QUOTA
 from rehost.store.keys import AccessKey
 from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
+from rehost.store.webhooks import QUOTA as WEBHOOKS
 
 
 class Lifecycle(Protocol):
     """What moves jobs: `flow` has it. Calls return when the change is durable, not when the work is done."""
 
-    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run:
-        """Begin a job's next run, or the next generation of one that did not end.
+    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run | None:
+        """Begin a job's next run, or the next generation of one that did not end. None: as soon as there is
+        room for it.
 
         InvalidTransitionError when the job's state does not allow it.
         """
@@ -56,6 +58,7 @@ class Services:
     install_script: Callable[[str], str]  # the control plane's URL as the agent sees it -> a shell script
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be
     job_quota: int = QUOTA  # replication jobs of an account
+    webhook_quota: int = WEBHOOKS  # the same for webhooks
     throttle: Throttle = field(default_factory=Throttle)
     instance_roles: Callable[[], frozenset[str] | None] = lambda: None  # see `compute.driver.Driver`
 

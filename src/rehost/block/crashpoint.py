@@ -36,13 +36,15 @@ POINTS = (
     "merge.removed", "merge.done", "retain.trimmed", "retain.removed", "clean.retained", "clean.done",
     # A run that fails, and what people do to a job.
     "fail.begun", "fail.image", "fail.image_recorded", "fail.noted", "fail.done",
-    "nudge.begun",
+    "stop.asked", "nudge.begun", "stop.done",
     "release.begun", "release.image", "release.image_removed", "discard.marked",
     "release.discarded", "release.done",
     "source.removed",
     # What was brought back from a backup is made fit to be served.
     "restore.copied", "restore.key", "restore.engine", "restore.skipped", "restore.failed", "restore.begun",
     "restore.reconciled",
+    # A webhook's receiver has said that it has a message.
+    "webhook.answered",
 )  # fmt: skip
 
 _ORDER = os.environ.get(VARIABLE)

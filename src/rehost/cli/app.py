@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from rehost import __version__
-from rehost.cli import account, audit, code, image, job, key, policy, principal, source, tag, workgroup
+from rehost.cli import (
+    account,
+    audit,
+    code,
+    image,
+    job,
+    key,
+    policy,
+    principal,
+    source,
+    tag,
+    webhook,
+    worker,
+    workgroup,
+)
 from rehost.cli.api import SETTINGS, api
 from rehost.cli.backup import backup, restore
 from rehost.cli.processes import receive, serve
@@ -60,12 +74,14 @@ app.command()(serve)
 app.command()(verify)
 app.command()(backup)
 app.command()(restore)
+app.add_typer(worker.app, name="worker")
 app.add_typer(code.app, name="code")
 app.add_typer(source.app, name="source")
 app.add_typer(job.app, name="job")
 app.add_typer(image.app, name="image")
 app.add_typer(workgroup.app, name="workgroup")
 app.add_typer(tag.app, name="tag")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(key.app, name="key")
 app.add_typer(account.app, name="account")
 app.add_typer(principal.user, name="user")

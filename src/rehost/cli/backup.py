@@ -15,7 +15,7 @@ from rehost import __version__
 from rehost.api import limits
 from rehost.block.crashpoint import reach
 from rehost.block.durable import make_folder, sync_file, write_file
-from rehost.cli import datafolder, firstkey, restoration
+from rehost.cli import datafolder, firstkey, restoration, storage
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_json
 from rehost.compute.local import LocalDriver, copying, folders
@@ -92,7 +92,7 @@ def _copy_volumes(
     data: Path, target: Path, say: Callable[[str], None]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """After the records: what these know of is in the copy."""
-    driver, jobs, images = LocalDriver(data), list[str](), list[str]()
+    driver, jobs, images = LocalDriver(data, storage.find(data)), list[str](), list[str]()
     for name in ("replicas", "images"):
         make_folder(target / name)
     for job in driver.generations():

@@ -8,21 +8,28 @@ from functools import partial
 from pathlib import Path
 
 from rehost.block.durable import make_folder, sweep, sync_folder, write_file
-from rehost.cli import secretskey
+from rehost.cli import secretskey, storage
+from rehost.cli.storage import Storage
 from rehost.compute.local import LocalDriver, folders
 from rehost.core.errors import DataFolderError
+from rehost.core.ids import Kind
+from rehost.store.database import new_id
 from rehost.store.store import DATABASE_FILE, Store
 
 DEFAULT = Path("/var/lib/rehost")
 ENGINE_FILE = "dbos.db"
 BACKUP_FILE = "backup.json"  # says that the folder is a backup, or was brought back and is not ready yet
+HOST_FILE = "host"
 URL_FILE = "database"  # the URL of the database, where it is not in the folder
 _FOLDERS = ("keys", "replicas", "images", "cache", "logs")
 
 
 @contextmanager
-def served(data: Path) -> Iterator[None]:
-    """Make the folder if need be and hold it alone; DataFolderError when another process serves it."""
+def served(data: Path, volumes: Path | None = None) -> Iterator[Storage]:
+    """Make the folder if need be and hold it alone; DataFolderError when another process serves it.
+
+    `volumes`: where replicas and images are to lie; None: where they were, at first in the folder.
+    """
     try:
         for name in ("", *_FOLDERS):
             make_folder(data / name, 0o700)
@@ -43,8 +50,9 @@ def served(data: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        found = storage.prepare(data, volumes)
         _clear(data)
-        yield
+        yield found
 
 
 def is_backup(data: Path) -> bool:
@@ -88,8 +96,17 @@ def prepare(data: Path, records: Path | str) -> None:
     sync_folder(data)
 
 
+def host_id(data: Path) -> str:
+    """Of the host that this folder makes; made at its first start."""
+    path = data / HOST_FILE
+    if not path.exists():
+        write_file(path, new_id(Kind.HOST).encode())
+    return path.read_text().strip()
+
+
 def _clear(data: Path) -> None:
-    """What a process that was killed left half made or half removed."""
+    """What a process that was killed left half made or half removed. Not in shared folders: others
+    may be at it."""
     sweep(data)
     for name in ("images", "replicas", "replicas/*/layers"):
         for parent in data.glob(name):
@@ -98,9 +115,10 @@ def _clear(data: Path) -> None:
 
 def driver_on(data: Path) -> LocalDriver:
     """The images of a folder; DataFolderError if there can be none."""
-    if not (data / "images").is_dir():
+    volumes = storage.find(data)
+    if not (volumes / "images").is_dir():
         raise DataFolderError(f"{data} is no data folder with images", "correct --data")
-    return LocalDriver(data)
+    return LocalDriver(data, volumes)
 
 
 def open_store(data: Path) -> Store:

@@ -1,4 +1,4 @@
-"""The way into the data plane that `rehost serve` itself runs."""
+"""The way into the data plane of this host."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ SAME_HOST = ""  # the agent goes where it reaches the control plane
 class LocalDoor:
     key: bytes
     port: Callable[[], int | None]  # where the receiver listens as of now
+    host: str = SAME_HOST
 
     def leave(
         self, job: str, run: str, generation: int, volumes: Sequence[VolumeSpec], *, checksum: bool
@@ -30,11 +31,11 @@ class LocalDoor:
             checksum=checksum,
             expires=int(time.time()) + TICKET_SECONDS,
         )
-        return Leave(sign(ticket, self.key), SAME_HOST, self._wait_for_port())
+        return Leave(sign(ticket, self.key), self.host, self._wait_for_port())
 
     def here(self) -> tuple[str, int] | None:
         port = self.port()
-        return None if port is None else (SAME_HOST, port)
+        return None if port is None else (self.host, port)
 
     def _wait_for_port(self) -> int:
         deadline = time.monotonic() + _PATIENCE

@@ -116,7 +116,7 @@ def rotate(data: Data = DATA, as_json: Json = False) -> None:
     """Seal all secrets in the database by a new key; access keys stay as they are, and `rehost serve` may
     run meanwhile. A backup of the database needs the key that was in its place then."""
     with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
-        count = secretskey.rotate(data / "keys", store.keys.reseal)
+        count = secretskey.rotate(data / "keys", store.reseal)
     if as_json:
         print_json({"Secrets": count})
     else:

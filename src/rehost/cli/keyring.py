@@ -59,6 +59,11 @@ class Keyring:
         """The newest first."""
         return secretskey.load(self.folder)
 
+    def digest(self) -> str:
+        """Of what all hosts of a database have in common; it tells nothing of the keys."""
+        names = ("ca.crt", "server.key", "ticket.key")
+        return hashlib.sha256(b"".join((self.folder / name).read_bytes() for name in names)).hexdigest()
+
     def pin(self) -> str:
         """The server key's fingerprint as `curl --pinnedpubkey` takes it."""
         return pin_of(x509.load_pem_x509_certificate(self.server_certificate.read_bytes()))
@@ -70,6 +75,18 @@ def pin_of(certificate: x509.Certificate) -> str:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return f"sha256//{base64.b64encode(hashlib.sha256(spki).digest()).decode()}"
+
+
+def present(folder: Path) -> None:
+    """DataFolderError unless a control plane's keys are there: a worker makes none of its own."""
+    needed = ("ca.crt", "ca.key", "server.key", "ticket.key")
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing or not secretskey.present(folder):
+        raise DataFolderError(
+            f"{folder} has no {(*missing, secretskey.FILE)[0]}",
+            "copy the folder keys/ with ca.*, server.key, ticket.key and secrets.key from a host that runs"
+            " rehost serve; docs/hosts.md",
+        )
 
 
 def ensure(folder: Path, addresses: Sequence[str] = ()) -> Keyring:

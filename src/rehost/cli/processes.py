@@ -10,6 +10,37 @@ from rehost.cli import serve as control_plane
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_json
 
+Address = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A name or address that others reach this host by; repeat it for more.", show_default=False
+    ),
+]
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar="REHOST_DATABASE",
+        help="postgresql://USER@HOST/DATABASE for the records; the data folder remembers it. A password"
+        " is best kept in ~/.pgpass.",
+        show_default="SQLite in the data folder",
+    ),
+]
+Volumes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where replicas and images lie: storage that several hosts have mounted. The data folder"
+        " remembers it.",
+        show_default="the data folder",
+    ),
+]
+HostName = Annotated[
+    str, typer.Option(help="This host's name among those of its database.", show_default="the hostname")
+]
+HelperCache = Annotated[
+    Path | None,
+    typer.Option(help="Where the helper VM is kept.", show_default="cache/ in the data folder"),
+]
+
 
 def serve(
     data: Data = DATA,
@@ -19,25 +50,11 @@ def serve(
     receive_listen: Annotated[
         str, typer.Option(help="HOST:PORT of the data plane; port 0: any.")
     ] = data_plane.DEFAULT_LISTEN,
-    address: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A name or address that others reach this host by; repeat it for more.", show_default=False
-        ),
-    ] = None,
-    database: Annotated[
-        str,
-        typer.Option(
-            envvar="REHOST_DATABASE",
-            help="postgresql://USER@HOST/DATABASE for the records; the data folder remembers it. A password"
-            " is best kept in ~/.pgpass.",
-            show_default="SQLite in the data folder",
-        ),
-    ] = "",
-    helper_cache: Annotated[
-        Path | None,
-        typer.Option(help="Where the helper VM is kept.", show_default="cache/ in the data folder"),
-    ] = None,
+    address: Address = None,
+    database: Database = "",
+    volumes: Volumes = None,
+    name: HostName = "",
+    helper_cache: HelperCache = None,
     as_json: Json = False,
 ) -> None:
     """Run the control plane: the API, the agents' door, the data plane, and all work on images."""
@@ -52,7 +69,7 @@ def serve(
         note("next: rehost code create" + ("" if data == DATA else f" --data {data}"))
 
     config = control_plane.ServeConfig(
-        data, listen, receive_listen, tuple(address or ()), database=database, helper_cache=helper_cache
+        data, listen, receive_listen, tuple(address or ()), database, volumes, name, helper_cache
     )
     with errors_shown(as_json):
         control_plane.serve(config, ready)

@@ -22,8 +22,11 @@ _log = logging.getLogger(__name__)
 class ReceiverChild:
     """One thread makes all starts and lives as long as the child may: the kernel ends the child with it."""
 
-    def __init__(self, data: Path, listen: str) -> None:
+    def __init__(self, data: Path, listen: str, volumes: Path, bandwidth: int = 0) -> None:
+        """`bandwidth`: KB/s that all runs share, 0 for no limit."""
+        self._bandwidth = bandwidth
         self._data = data
+        self._volumes = volumes
         self._listen = listen
         self._port: int | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -74,7 +77,10 @@ class ReceiverChild:
         """From start to end of one child; whether it came to listen."""
         with self._errors().open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, *command(self._data, self._listen, os.getpid())],
+                [
+                    sys.executable,
+                    *command(self._data, self._listen, os.getpid(), self._volumes, self._bandwidth),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -46,7 +46,7 @@ def restore(data: Path) -> Restored:
     DataFolderError while it is served.
     """
     datafolder.open_records(data).close()  # says what is wrong with it, before anything is made there
-    with datafolder.served(data), ExitStack() as stack:
+    with datafolder.served(data) as storage, ExitStack() as stack:
         datafolder.mark_backup(data)
         records = datafolder.records(data)
         if isinstance(records, str):
@@ -57,7 +57,7 @@ def restore(data: Path) -> Restored:
         reach("restore.engine")
         store = datafolder.open_records(data)
         stack.callback(store.close)
-        found = _reconcile(store, LocalDriver(data))
+        found = _reconcile(store, LocalDriver(data, storage.path))
         reach("restore.reconciled")
         remove_file(data / datafolder.BACKUP_FILE)
     return found

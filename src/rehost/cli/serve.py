@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rehost.cli import datafolder
 from rehost.cli.receive import DEFAULT_LISTEN as RECEIVE_LISTEN
+from rehost.store.hosts import TTL
 
 if TYPE_CHECKING:
-    from rehost.cli.wiring import Machinery
+    from rehost.cli.hosting import Machinery
 
 DEFAULT_LISTEN = "0.0.0.0:8443"
 ANNOUNCEMENT = "serve.json"
@@ -22,7 +23,10 @@ class ServeConfig:
     receive_listen: str = RECEIVE_LISTEN
     addresses: Sequence[str] = ()  # names and addresses that others reach it by; the first one is announced
     database: str = ""  # URL; empty: as at the last start, at first SQLite in the folder
+    volumes: Path | None = None  # for replicas and images; None: as at the last start, at first the folder
+    name: str = ""  # of this host among others; empty: its hostname
     helper_cache: Path | None = None  # for what takes long to make; None: cache/ in the data folder
+    lease: float = TTL  # seconds without a sign of life after which others take this host for dead
 
 
 @dataclass(frozen=True, slots=True)

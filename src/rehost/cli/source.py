@@ -139,9 +139,11 @@ def _copy(server: Reply) -> str:
 
 
 def _trouble(server: Reply) -> dict[str, object]:
-    if not server.get("ErrorCode"):
-        return {}
-    return {"error": server["ErrorCode"], "": _status(server).get("error_msg")}
+    said: dict[str, object] = {}
+    if server.get("ErrorCode"):
+        said = {"error": server["ErrorCode"], "": _status(server).get("error_msg")}
+    clone = _status(server).get("clone")
+    return said | ({"clone": clone} if clone else {})
 
 
 def _status(server: Reply) -> dict[str, str]:

@@ -194,6 +194,18 @@ class AgentIdentityError(RehostError):
     code = "Agent.IdentityInvalid"
 
 
+class ClonedAgentError(RehostError):
+    """A machine shows an agent's identity that was given to another one."""
+
+    code = "Agent.Cloned"
+
+
+class BootChangedError(RehostError):
+    """An agent speaks from another boot than before, which may be a clone's: it is to ask again."""
+
+    code = "Agent.BootChanged"
+
+
 class AgentInstallError(RehostError):
     """The agent could not be put on a server, or its bundle could not be built."""
 
@@ -288,6 +300,22 @@ class WorkgroupQuotaError(RehostError):
     code = "QuotaExceeded.Workgroup"
 
 
+class NoRoomError(RehostError):
+    """As many jobs run as may: the start of one more waits."""
+
+    code = "RunningJobs.Full"
+
+
+class WebhookQuotaError(RehostError):
+    code = "QuotaExceeded.Webhook"
+
+
+class WebhookError(RehostError):
+    """A message could not be brought to the receiver of a webhook; it is tried again."""
+
+    code = "Webhook.Undelivered"
+
+
 class SourceServerStateError(RehostError):
     """The source server's state or its other jobs do not allow what was asked."""
 
@@ -334,6 +362,18 @@ class DataFolderFullError(DataFolderError):
     """The control plane cannot write its records; what was to be written is to be repeated."""
 
     code = "DataFolder.Full"
+
+
+class HostError(RehostError):
+    """A host cannot take part in the work on a database, or cannot be taken out of it."""
+
+    code = "Host.Conflict"
+
+
+class NoHostError(RehostError):
+    """No host takes new jobs."""
+
+    code = "Host.NoneThere"
 
 
 class DatabaseUnavailableError(RehostError):

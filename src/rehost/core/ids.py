@@ -21,6 +21,8 @@ class Kind(StrEnum):
     ACTIVATION_CODE = "at"
     SNAPSHOT = "sp"
     WORKGROUP = "w"
+    WEBHOOK = "wh"
+    HOST = "h"
 
 
 def make(kind: Kind, random: bytes) -> str:

@@ -67,6 +67,7 @@ class Event(Enum):
     WAIT = auto()  # cleaned, and the job runs again later
     FAIL = auto()
     STOP = auto()
+    TAKE_OVER = auto()  # by another host, whose storage has the volumes too
     CUT_OVER = auto()  # finish without another copy
     CUT_OVER_SYNC = auto()  # copy once more, then finish
     EXPIRE = auto()
@@ -89,6 +90,8 @@ TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
     (JobState.CLEANING, Event.CLEANED): JobState.FINISHED,
     (JobState.CLEANING, Event.WAIT): JobState.WAITING,
     **{(state, Event.FAIL): failed for state, failed in zip(_RUNNING, _FAILED, strict=True)},
+    **{(state, Event.TAKE_OVER): state for state in _RUNNING if state is not JobState.SYNCING},
+    (JobState.SYNCING, Event.TAKE_OVER): JobState.PREPARING,  # for a ticket to the other host
     (JobState.SYNCING, Event.STOP): JobState.STOPPED,
     (JobState.WAITING, Event.CUT_OVER): JobState.CLEANING,
     (JobState.WAITING, Event.CUT_OVER_SYNC): JobState.PREPARING,

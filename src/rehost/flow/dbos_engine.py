@@ -1,4 +1,4 @@
-"""The engine port on DBOS: one process, recovered at every start.
+"""The engine port on DBOS: each host has a queue, and goes on with what is its own at every start.
 
 Its tables are in a file of their own (SQLite), or in the schema "dbos" of the records' database (PostgreSQL).
 
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from rehost.flow.engine import InterruptedByStopError, Workflows, WorkflowState
 from rehost.flow.full_disk import wait_for_room
 from rehost.store.postgresql import url
 
-EXECUTOR = "rehost"  # fixed: a start recovers what the same executor left
+EXECUTOR = "rehost"  # fixed, or the host's id: a start recovers what the same executor left
 VERSION = "1"
 """Of the workflows' steps, their names and order: raise it when they change, and only then.
 
@@ -41,8 +41,10 @@ _log = logging.getLogger(__name__)
 
 
 class DbosEngine:
-    def __init__(self, where: Path | str, workflows: Workflows, heavy: int = HEAVY) -> None:
-        """Open the engine's database, a file or an URL, and go on with every workflow that is not over."""
+    def __init__(self, where: Path | str, workflows: Workflows, heavy: int = HEAVY, host: str = "") -> None:
+        """Open the engine's database, a file or an URL, and go on with every workflow of the host that is not
+        over."""
+        self._queue = _queue_of(host)
         self._at_close = ExitStack()
         if isinstance(where, Path):
             _turn_on_wal(where)
@@ -55,7 +57,7 @@ class DbosEngine:
                 "name": "rehost",
                 "system_database_url": f"sqlite:///{where}" if isinstance(where, Path) else where,
                 "application_version": VERSION,
-                "executor_id": EXECUTOR,
+                "executor_id": host or EXECUTOR,
                 "log_level": "ERROR",
                 "max_executor_threads": THREADS,
                 "notification_listener_polling_interval_sec": POLL,
@@ -71,13 +73,24 @@ class DbosEngine:
             await workflows[name](_DbosContext(self._slots, self._busy), *arguments)
 
         self._carry_out = carry_out
+        DBOS.listen_queues([self._queue])
         DBOS.launch()
-        _forget_other_versions()
-        DBOS.register_queue(QUEUE, polling_interval_sec=POLL)
+        _forget_other_versions(self._queue)
+        DBOS.register_queue(self._queue, polling_interval_sec=POLL)
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
+    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
         with SetWorkflowID(workflow_id):
-            DBOS.enqueue_workflow(QUEUE, self._carry_out, workflow, list(arguments))
+            DBOS.enqueue_workflow(_queue_of(host), self._carry_out, workflow, list(arguments))
+
+    def adopt(self, workflow_ids: Sequence[str]) -> None:
+        """On the queue that they are on nobody listens any more."""
+        if self._queue == QUEUE or not workflow_ids:
+            return
+        found = DBOS.list_workflows(
+            workflow_ids=list(workflow_ids), queue_name=QUEUE, status=sorted(_ACTIVE), load_input=False
+        )
+        if found:
+            DBOS.resume_workflows([each.workflow_id for each in found], queue_name=self._queue)
 
     def signal(self, workflow_id: str) -> None:
         try:
@@ -99,6 +112,10 @@ class DbosEngine:
     def close(self) -> None:
         DBOS.destroy(destroy_registry=True)
         self._at_close.close()
+
+
+def _queue_of(host: str) -> str:
+    return f"{QUEUE}-{host}" if host else QUEUE
 
 
 class _DbosContext:
@@ -141,8 +158,11 @@ class _Busy:
                 self.count -= 1
 
 
-def _forget_other_versions() -> None:
-    active = DBOS.list_workflows(status=sorted(_ACTIVE), load_input=False, load_output=False)
+def _forget_other_versions(queue: str) -> None:
+    """Of this host: another one may be of an older release still, and goes on."""
+    active = DBOS.list_workflows(
+        queue_name=queue, status=sorted(_ACTIVE), load_input=False, load_output=False
+    )
     others = [each.workflow_id for each in active if each.app_version not in (None, VERSION)]
     if others:
         _log.info("%d workflows of another version begin anew", len(others))

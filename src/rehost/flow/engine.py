@@ -5,7 +5,7 @@ process too: steps that are done answer from their record, so the code between t
 and a step that was cut off is done again, so every step can be repeated.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -35,13 +35,19 @@ class WorkflowState(Enum):
 class Engine(Protocol):
     """Safe to use from many threads."""
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
-        """Durably begun when it returns; an id that was started before is left as it is."""
+    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
+        """Durably begun when it returns; an id that was started before is left as it is.
+
+        The engine of the host carries it out; without one, the one that was opened without a host's name.
+        """
 
     def signal(self, workflow_id: str) -> None:
         """Wake a workflow that waits, or will; without effect on one that is unknown or over."""
 
     def state(self, workflow_id: str) -> WorkflowState: ...
+
+    def adopt(self, workflow_ids: Sequence[str]) -> None:
+        """Carry out what was started without a host, and only that."""
 
     def close(self) -> None:
         """Stop; what is active goes on when an engine is opened on the same data again."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rehost.block.crashpoint import reach
 from rehost.core.agentapi import Result
+from rehost.core.errors import NoRoomError
 from rehost.core.job import Event
 from rehost.flow import run as run_workflow
 from rehost.flow.engine import Engine
@@ -22,20 +23,30 @@ class Lifecycle:
         self._engine = engine
         self._wake = wake
 
-    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run:
-        """The next run, or after a failure the next generation of the same run.
+    def start(self, job_id: str, actor: str, kind: RunType = RunType.MANUAL) -> Run | None:
+        """The next run, or after a failure the next generation of the same run. None: as many jobs run as
+        may, and upkeep starts it when there is room.
 
         NotFoundError or InvalidTransitionError; then nothing has changed.
         """
-        run = self._store.runs.begin(job_id, Event.START, kind, actor)
+        run = begin_or_wait(self._store, job_id, kind, actor)
+        if run is None:
+            return None
         reach("start.begun")
         start_workflow(self._engine, run)
         reach("start.enqueued")
         return run
 
     def stop(self, job_id: str, actor: str) -> None:
-        """Pause a copy; what is durable stays. InvalidTransitionError unless the job is syncing."""
+        """Pause a copy; what is durable stays. Or take a start back that waits for room.
+
+        InvalidTransitionError unless the job is syncing.
+        """
+        if self._store.room.withdraw(job_id, actor):
+            return
+        reach("stop.asked")
         self._nudge(self._store.jobs.apply(job_id, Event.STOP, actor).current_run)
+        reach("stop.done")
 
     def cut_over(self, job_id: str, actor: str, *, sync: bool) -> Run:
         """The end of a job that runs again and again: as it is, or after one last run.
@@ -79,6 +90,15 @@ class Lifecycle:
         self._engine.signal(run_workflow.workflow_id(run.id, run.generation))
 
 
+def begin_or_wait(store: Store, job_id: str, kind: RunType, actor: str, why: str = "") -> Run | None:
+    """Begin a job's next run; None, and the job says so, while there is no room for it."""
+    try:
+        return store.runs.begin(job_id, Event.START, kind, actor, why)
+    except NoRoomError as full:
+        store.room.want(job_id, kind, actor, full.what)
+        return None
+
+
 def start_workflow(engine: Engine, run: Run) -> None:
     workflow_id = run_workflow.workflow_id(run.id, run.generation)
-    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation))
+    engine.start(run_workflow.NAME, workflow_id, run.id, str(run.generation), host=run.host)

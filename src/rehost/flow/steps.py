@@ -154,9 +154,7 @@ class Steps:
         reach("sync.reported")
         if result.error is not None:
             raise ReportedError(result.error.code, result.error.what, result.error.advice)
-        self.store.jobs.apply(
-            task.job.id, Event.SYNCED, ACTOR, status_info=phase_info("processing"),
-        )  # fmt: skip
+        self.store.runs.apply(task.run, Event.SYNCED, ACTOR, status_info=phase_info("processing"))
         reach("sync.done")
         return NEXT
 
@@ -206,8 +204,8 @@ class Steps:
         reach("finish.registered")
         self.store.runs.note_image(task.run.id, image.id)
         reach("finish.noted")
-        self.store.jobs.apply(
-            task.job.id, Event.PROCESSED, ACTOR, image.id, image_id=image.id,
+        self.store.runs.apply(
+            task.run, Event.PROCESSED, ACTOR, image.id, image_id=image.id,
             status_info=phase_info("cleaning"),
         )  # fmt: skip
         reach("finish.done")
@@ -227,6 +225,8 @@ class Steps:
         """The job says what happened, last of all, so that a repeat finds what is still to be done."""
         if self.stopping():
             raise InterruptedByStopError from error
+        if self._task(task.run.id, task.run.generation) is None:
+            return OVER  # a newer generation has the image and the job: what failed is no business of theirs
         if not isinstance(error, RehostError):
             _log.exception("run %s of job %s: an error that nobody foresaw", task.run.id, task.job.id)
         what, advice = _words(error)
@@ -239,8 +239,8 @@ class Steps:
             reach("fail.image_recorded")
         self.store.runs.note_error(task.run.id, f"{code_of(error)}: {what}")
         reach("fail.noted")
-        self.store.jobs.apply(
-            task.job.id, Event.FAIL, ACTOR, f"{code_of(error)}: {what}",
+        self.store.runs.apply(
+            task.run, Event.FAIL, ACTOR, f"{code_of(error)}: {what}",
             error_code=code_of(error), status_info=error_info(code_of(error), what, advice),
         )  # fmt: skip
         reach("fail.done")

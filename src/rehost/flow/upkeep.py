@@ -1,8 +1,9 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs and
-the next runs of those that wait, says which sources are offline, keeps the images of waiting jobs as few as
-asked, lets jobs expire and deletes them later, and releases what deleted jobs and source servers held.
+It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, the
+next runs of those that wait and what waited for room, says which sources are offline, keeps the images of
+waiting jobs as few as asked, lets jobs expire and deletes them later, and releases what deleted jobs and
+source servers held.
 """
 
 import logging
@@ -13,7 +14,7 @@ from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
 from rehost.core.job import Event, JobState, Status
 from rehost.flow.engine import Engine, WorkflowState
-from rehost.flow.lifecycle import start_workflow
+from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
@@ -37,16 +38,33 @@ class Upkeep:
     """Each of its duties can be repeated, and a job that resists does not keep the others.
 
     What may take long has a thread of its own: nothing else waits until gigabytes are merged or deleted.
+    Each host looks after its own jobs; one of them, the leader, after what is no host's.
     """
 
-    def __init__(self, store: Store, engine: Engine, driver: Driver, door: Door) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        driver: Driver,
+        door: Door,
+        host: str = "",
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._driver = driver
         self._door = door
+        self._host = host
+        self._leads = leads
         self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
         self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
+
+    def adopt(self) -> None:
+        """Runs that began before there were hosts go on at this one, if their jobs are its own."""
+        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
+        runs = [self._store.runs.get(job.current_run) for job in running]
+        self._engine.adopt([workflow_id(run.id, run.generation) for run in runs])
 
     def start(self) -> None:
         for thread in self._threads:
@@ -68,22 +86,30 @@ class Upkeep:
 
     def tidy(self) -> None:
         """What may take long."""
+        jobs = self._store.jobs
         if self._tidied % LOOK_AT_LAYERS == 0:
-            self._each(self._store.jobs.in_states(JobState.WAITING), self._retain)
+            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
         self._tidied += 1
-        self._each(self._store.jobs.in_states(JobState.DELETING), self._release)
+        never_started = [""] if self._leads() else []
+        self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
 
     def steer(self) -> None:
         """What takes no time."""
-        running = self._store.jobs.in_states(*_RUNNING)
+        running = self._store.jobs.in_states(*_RUNNING, hosts=[self._host])
         if self._ticks % LOOK_AT_ENGINE == 0:
             self._each(running, self._keep_running)
         self._ticks += 1
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
+        if self._leads():
+            self._lead()
+
+    def _lead(self) -> None:
+        """What is the same whoever does it."""
         self._each(self._store.jobs.expired(), self._expire)
         self._each(self._store.jobs.outlived(), self._delete)
         self._each(self._store.jobs.due(), self._begin)
+        self._each(self._store.room.next(), self._begin_at_last)
         for source_id in self._store.servers.emptied():
             self._store.servers.remove(source_id)
             reach("source.removed")
@@ -131,9 +157,15 @@ class Upkeep:
 
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
-        run = self._store.runs.begin(job.id, Event.START, RunType.SCHEDULE, ACTOR, why)
-        reach("due.begun")
-        start_workflow(self._engine, run)
+        run = begin_or_wait(self._store, job.id, RunType.SCHEDULE, ACTOR, why)
+        if run is not None:
+            reach("due.begun")
+            start_workflow(self._engine, run)
+
+    def _begin_at_last(self, job: Job) -> None:
+        run = begin_or_wait(self._store, job.id, RunType(job.wanted_type), ACTOR, "there is room for it")
+        if run is not None:
+            start_workflow(self._engine, run)
 
     def _pass_time(self, job: Job) -> None:
         """Of what rehost itself does, only the time tells how far it is."""

@@ -13,31 +13,39 @@ from rehost.receive.admissions import Admissions
 from rehost.receive.log import open_log
 from rehost.receive.parent import die_with_parent
 from rehost.receive.server import Receiver
+from rehost.receive.shares import Shares
 from rehost.wire.tls import server_context
 
 _KEY = 32  # bytes that a ticket key has at least
 
 
-def main(data: Path, listen: str, parent: int | None = None) -> None:
+def main(
+    data: Path,
+    listen: str,
+    parent: int | None = None,
+    volumes: Path | None = None,
+    bandwidth: int = 0,
+) -> None:
     """Serve until SIGTERM, SIGINT, or the end of the parent process.
 
     Reads keys/server.crt, server.key and ticket.key of the data folder; writes logs/receiver.log there and,
     once it listens, receiver.json ({"port", "pid"}), which it prints too. `parent` is the pid of the process
-    that started this one, so that its death before the first line here is noticed as well.
+    that started this one, so that its death before the first line here is noticed as well. `volumes` is the
+    folder of replicas/, if it is not the data folder. `bandwidth`: KB/s that all runs share, 0 for no limit.
     """
     die_with_parent(parent)
-    receiver = _receiver(data, listen)
+    receiver = _receiver(data, listen, (volumes or data) / "replicas", Shares(bandwidth))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: receiver.stop.set())
     receiver.serve()
 
 
-def _receiver(data: Path, listen: str) -> Receiver:
+def _receiver(data: Path, listen: str, replicas: Path, shares: Shares) -> Receiver:
     keys = data / "keys"
     context = server_context(keys / "server.crt", keys / "server.key")
-    admissions = Admissions(data / "replicas", _ticket_key(keys / "ticket.key"), time.time)
+    admissions = Admissions(replicas, _ticket_key(keys / "ticket.key"), time.time)
     listener = _listen(data, *_address(listen))
-    return Receiver(listener, context, admissions, open_log(data / "logs" / "receiver.log"))
+    return Receiver(listener, context, admissions, open_log(data / "logs" / "receiver.log"), shares)
 
 
 def _ticket_key(path: Path) -> bytes:

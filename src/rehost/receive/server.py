@@ -12,9 +12,10 @@ from rehost.core.errors import ConnectionLostError, RehostError, WireError, code
 from rehost.receive.admissions import Admissions
 from rehost.receive.buffers import Buffers
 from rehost.receive.session import Admission, Session
+from rehost.receive.shares import Shares
 from rehost.wire.channel import Channel
 from rehost.wire.codec import UPGRADE
-from rehost.wire.messages import Hello, Role
+from rehost.wire.messages import Data, Hello, Message, Patch, Role
 from rehost.wire.tls import prepare
 
 MOST_CONNECTIONS = 256
@@ -44,8 +45,15 @@ class Receiver:
     """Serves a listening socket until `stop` is set."""
 
     def __init__(
-        self, listener: socket.socket, context: ssl.SSLContext, admissions: Admissions, log: Any
+        self,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        admissions: Admissions,
+        log: Any,
+        shares: Shares | None = None,
     ) -> None:
+        """`shares` of the bandwidth; None: no limit."""
+        self._shares = shares or Shares(0)
         self._listener = listener
         self._context = context
         self._admissions = admissions
@@ -91,15 +99,22 @@ class Receiver:
             sock.close()
             return
         channel = Channel(secure, Role.RECEIVER)
-        _Conversation(channel, self._admissions, self._buffers, self.stop, log).hold()
+        _Conversation(channel, self._admissions, self._buffers, self.stop, log, self._shares).hold()
 
 
 class _Conversation:
     """One connection from its Hello to its end."""
 
     def __init__(
-        self, channel: Channel, admissions: Admissions, buffers: Buffers, stop: Stop, log: Any
+        self,
+        channel: Channel,
+        admissions: Admissions,
+        buffers: Buffers,
+        stop: Stop,
+        log: Any,
+        shares: Shares,
     ) -> None:
+        self._shares, self._run = shares, ""
         self._channel = channel
         self._admissions = admissions
         self._buffers = buffers
@@ -136,6 +151,7 @@ class _Conversation:
     def _admit(self, hello: Hello, stack: ExitStack) -> Admission:
         admission = stack.enter_context(self._admissions.admitted(hello, self._cut.set))
         ticket = admission.ticket
+        self._run = ticket.run
         self._log = self._log.bind(run=ticket.run, generation=ticket.generation, stream=hello.stream)
         self._log.info("connection opened", replica=ticket.replica)
         return admission
@@ -144,15 +160,29 @@ class _Conversation:
         self._hear_hello(session)
         while not session.done:
             self._check_wanted()
+            if pause := self._shares.wait(self._run):
+                self._pause(session, pause)
+                continue
             messages = self._channel.receive(_SILENCE if session.pending else _TICK)
             if not messages and not session.pending:
                 session.check()  # what is sealed or taken over is let go, whatever the peer does
             for message in messages:
                 for answer in session.handle(message, time.monotonic()):
                     self._channel.send(answer)
+            self._shares.take(self._run, sum(map(_bytes_of, messages)))
             if session.pending and (not messages or session.due(time.monotonic())):
-                for answer in session.commit():
-                    self._channel.send(answer)
+                self._commit(session)
+
+    def _pause(self, session: Session, seconds: float) -> None:
+        """What came is acknowledged meanwhile; the sender notices by its full window."""
+        if session.pending and session.due(time.monotonic()):
+            self._commit(session)
+        session.check()
+        time.sleep(min(seconds, _TICK))
+
+    def _commit(self, session: Session) -> None:
+        for answer in session.commit():
+            self._channel.send(answer)
 
     def _hear_hello(self, session: Session) -> None:
         messages = self._channel.receive(GREETING)
@@ -176,6 +206,10 @@ class _Conversation:
             session.commit()
         except RehostError as error:
             self._log.warning("the last batch is lost", code=error.code, reason=str(error))
+
+
+def _bytes_of(message: Message) -> int:
+    return len(message.payload) if isinstance(message, Data | Patch) else 0
 
 
 def _figures(session: Session) -> dict[str, int]:

@@ -25,5 +25,8 @@ class Backend(Protocol):
     def turn(self) -> AbstractContextManager[object]:
         """What threads of one process that write queue for, where the database has no queue of its own."""
 
+    def clock(self, connection: sa.Connection) -> float | None:
+        """Unix seconds by the database's own clock; None: it has none besides this host's."""
+
     def told(self, error: sa.exc.OperationalError) -> RehostError | None:
         """What an error means to whoever waits for the records; None: it is no state of the database."""

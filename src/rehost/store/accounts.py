@@ -20,6 +20,7 @@ from rehost.store.schema import (
     policies,
     principals,
     source_servers,
+    webhooks,
 )
 
 ID_DIGITS = 16
@@ -71,13 +72,16 @@ class Accounts:
             return tuple(map(_record, rows))
 
     def delete(self, account_id: str) -> None:
-        """With its users, policies, keys and codes; IdentityError while it has servers, jobs or images."""
+        """With its users, policies, keys, codes and webhooks.
+
+        IdentityError while it has servers, jobs or images.
+        """
         with self._database.write() as connection:
             for table, what in ((source_servers, "source servers"), (jobs, "jobs"), (images, "images")):
                 query = sa.select(sa.func.count()).select_from(table).where(table.c.account == account_id)
                 if count := connection.execute(query).scalar_one():
                     raise IdentityError(f"the account {account_id} has {count} {what}", "delete them first")
-            for table in (access_keys, activation_codes, attachments, policies, principals):
+            for table in (access_keys, activation_codes, attachments, policies, principals, webhooks):
                 connection.execute(sa.delete(table).where(table.c.account == account_id))
             connection.execute(sa.delete(accounts).where(accounts.c.id == account_id))
 

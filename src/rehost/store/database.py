@@ -88,6 +88,15 @@ class Database:
             finally:
                 self._joined.look = None
 
+    def clock(self, connection: sa.Connection) -> float:
+        """The time that is the same for all processes: Unix seconds."""
+        told = self._backend.clock(connection)
+        return self.now() if told is None else told
+
+    @property
+    def of_one_host(self) -> bool:
+        return self._backend is sqlite
+
     def close(self) -> None:
         """What other threads are still at ends with its own connection."""
         sa.event.listen(self._engine.pool, "checkin", _drop)

@@ -5,9 +5,26 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from rehost.store.database import Database
-from rehost.store.schema import events
+from rehost.store.schema import events, jobs, source_servers, webhooks, workgroups
 
-_INSERT = events.insert()
+_named = sa.bindparam("of", type_=sa.String)
+
+
+def _known(column: str, *tables: sa.Table) -> sa.ColumnElement[str]:
+    """What the resource's row says; once that is gone, what it said at the last event."""
+    rows = [sa.select(table.c[column]).where(table.c.id == _named) for table in tables]
+    last = sa.select(events.c[column]).where(events.c.subject == _named).order_by(events.c.id.desc()).limit(1)
+    return sa.func.coalesce(*(row.scalar_subquery() for row in (*rows, last)), "")
+
+
+# Whose event it is, is looked up here, where nobody can forget it: webhooks are told of their account's.
+_INSERT = events.insert().values(
+    account=_known("account", jobs, source_servers, workgroups, webhooks),
+    name=_known("name", jobs, source_servers, workgroups),
+    run=sa.func.coalesce(
+        sa.select(jobs.c.current_run).where(jobs.c.id == _named).scalar_subquery(), _known("run")
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +47,15 @@ def note(
     state: str = "",
 ) -> None:
     """Add an event in the transaction that it tells of."""
-    row = {"subject": subject, "at": at, "actor": actor, "what": what, "state": state, "detail": detail}
+    row = {
+        "of": subject,
+        "subject": subject,
+        "at": at,
+        "actor": actor,
+        "what": what,
+        "state": state,
+        "detail": detail,
+    }
     connection.execute(_INSERT, row)
 
 

@@ -100,9 +100,9 @@ class Jobs:
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
 
-    def in_states(self, *states: JobState) -> tuple[Job, ...]:
-        """All jobs of all accounts in one of the states."""
-        return self._in_states(states)
+    def in_states(self, *states: JobState, hosts: Sequence[str] | None = None) -> tuple[Job, ...]:
+        """All jobs of all accounts in one of the states; of some hosts only, where "" are those of none."""
+        return self._in_states(states, *(() if hosts is None else (jobs.c.host.in_(hosts),)))
 
     def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
         each = [
@@ -128,13 +128,14 @@ class Jobs:
             return connection.execute(query).scalar() or ""
 
     def due(self) -> tuple[Job, ...]:
-        """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago."""
+        """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago,
+        without those that wait for room already."""
         now = self._database.now()
         first = sa.and_(jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= now)
         next_run = sa.and_(
             jobs.c.status == JobState.WAITING.status, jobs.c.ended + jobs.c.frequency * HOUR <= now
         )
-        query = sa.select(jobs).where(sa.or_(first, next_run))
+        query = sa.select(jobs).where(sa.or_(first, next_run), jobs.c.wanted.is_(None))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 

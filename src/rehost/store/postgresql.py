@@ -54,16 +54,31 @@ def engine(text: str) -> sa.Engine:
     return made
 
 
+def shared(text: str) -> AbstractContextManager[None]:
+    """Have a database together with others that share it; DataFolderError when a `rehost serve` of before
+    there were hosts has it, which does not share, or one that has it for itself."""
+    refusal = DataFolderError(
+        "another process has this database for itself",
+        "wait for a rehost restore; stop a rehost serve of an older version, and update it",
+    )
+    return _locked(text, sa.func.pg_try_advisory_lock_shared(_HELD), refusal)
+
+
+def held(text: str) -> AbstractContextManager[None]:
+    """Have a database alone; DataFolderError when another process has it."""
+    refusal = DataFolderError(
+        "a rehost serve or rehost worker has this database", "stop all of them, or choose another database"
+    )
+    return _locked(text, sa.func.pg_try_advisory_lock(_HELD), refusal)
+
+
 @contextmanager
-def held(text: str) -> Iterator[None]:
-    """Hold a database as the only one that serves it; DataFolderError when another process does."""
+def _locked(text: str, lock: sa.Function[bool], refusal: DataFolderError) -> Iterator[None]:
     made = sa.create_engine(url(text), isolation_level="AUTOCOMMIT", connect_args={**_ALIVE})
     try:
         with made.connect() as connection:
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_HELD))):
-                raise DataFolderError(
-                    "another rehost serve has this database", "stop that one, or choose another database"
-                )
+            if not connection.scalar(sa.select(lock)):
+                raise refusal
             yield
     except sa.exc.OperationalError as error:
         raise told(error) from error
@@ -83,6 +98,11 @@ def view(engine: sa.Engine, access: Access) -> sa.Engine:
 def turn() -> AbstractContextManager[object]:
     """The database itself has the queue."""
     return nullcontext()
+
+
+def clock(connection: sa.Connection) -> float:
+    """Also within a transaction it goes on."""
+    return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
 
 
 def told(error: sa.exc.OperationalError) -> RehostError:

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 
 from rehost.core import progress as way
 from rehost.core.agentapi import Assignment, Progress, Result
-from rehost.core.errors import NotFoundError
+from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, follow
 from rehost.core.progress import Course, Stage
 from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
+from rehost.store.hosts import place
+from rehost.store.room import Room
 from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.status import copy_info, sync_info
 
@@ -45,42 +47,57 @@ class Run:
     result: Result | None  # the end of the copy, of the present generation
     error: str
     course: Course | None  # how far the present generation is, and what its stages take
+    host: str  # that carries the present generation out
 
 
 class Runs:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, room: Room) -> None:
         self._database = database
+        self._room = room
 
     def begin(self, job_id: str, event: Event, kind: RunType, actor: str, detail: str = "") -> Run:
         """Start a job: move it by START, CUT_OVER or CUT_OVER_SYNC, in one transaction.
 
         It gets its next run, or the next generation of one that has not ended. Where the event leads to
-        cleaning, its last run goes on. NotFoundError or InvalidTransitionError.
+        cleaning, its last run goes on. Its first run begins at the host that has room for it.
+        NotFoundError, InvalidTransitionError, NoHostError, or NoRoomError for a START that has to wait; then
+        nothing has changed.
         """
         with self._database.write() as connection:
             now = self._database.now()
             job = transition.read(connection, job_id)
-            last = _read(connection, job.current_run)
+            follow(job.state, event)
+            host = _place(connection, self._database.clock(connection), job)
+            last = read(connection, job.current_run)
             cleans = follow(job.state, event) is JobState.CLEANING
-            course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, _expected(connection))
+            if event is Event.START and not cleans:
+                self._room.check(connection, job_id)
+            course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, expected(connection))
             if last is not None and cleans:
-                run = _raise_generation(connection, last, course=course)
+                run = raise_generation(connection, last, host, course=course)
             elif last is not None and last.ended is None:
-                run = _raise_generation(connection, last, course=course, result=None, progress=None)
+                run = raise_generation(connection, last, host, course=course, result=None, progress=None)
             else:
-                run = _add(connection, job_id, last, kind, now, course)
+                run = _add(connection, job, last, kind, now, course, host)
             transition.move(
                 connection, now, job, event, actor, detail,
                 current_run=run.id, progress=0.0, error_code="", status_info="", ended=None,
                 started=now if job.started is None else job.started,
-                cut_over=job.cut_over or event is not Event.START,
+                cut_over=job.cut_over or event is not Event.START, host=host,
             )  # fmt: skip
             return run
+
+    def apply(self, run: Run, event: Event, actor: str, detail: str = "", **changes: Any) -> transition.Job:
+        """Move a run's job as `Jobs.apply` does; InvalidTransitionError if a newer generation has it."""
+        with self._database.write() as connection:
+            _check_generation(connection, run.id, run.generation)
+            job = transition.read(connection, run.job)
+            return transition.move(connection, self._database.now(), job, event, actor, detail, **changes)
 
     def get(self, run_id: str) -> Run:
         """NotFoundError when there is none."""
         with self._database.read() as connection:
-            run = _read(connection, run_id)
+            run = read(connection, run_id)
         if run is None:
             raise NotFoundError(f"there is no run {run_id}", "its job was deleted")
         return run
@@ -102,7 +119,7 @@ class Runs:
             current = _current(connection, source_id, progress.run, progress.generation)
             if current is None or current.state is not JobState.SYNCING:
                 return False
-            course, percent = _exists(_read(connection, progress.run)).course, current.progress
+            course, percent = _exists(read(connection, progress.run)).course, current.progress
             if course is not None:
                 course = way.entered(course, Stage.COPYING, self._database.now())
                 course, fraction = way.copied(course, progress)
@@ -116,12 +133,12 @@ class Runs:
     def enter(self, run_id: str, stage: Stage) -> None:
         """A stage begins; a repeated call changes nothing."""
         with self._database.write() as connection:
-            _enter(connection, _exists(_read(connection, run_id)), stage, self._database.now())
+            _enter(connection, _exists(read(connection, run_id)), stage, self._database.now())
 
     def pass_time(self, run_id: str) -> None:
         """The progress of a stage of which only the time is known."""
         with self._database.write() as connection:
-            run = _exists(_read(connection, run_id))
+            run = _exists(read(connection, run_id))
             if run.course is not None and run.course.stage is not Stage.COPYING:
                 _advance(connection, run, run.course, way.by_time(run.course, self._database.now()))
 
@@ -140,6 +157,7 @@ class Runs:
         The run keeps the inventory that was prepared for: disks may change while the image is made.
         """
         with self._database.write() as connection:
+            _check_generation(connection, assignment.run, assignment.generation)
             job = transition.read(connection, assignment.job)
             connection.execute(
                 source_servers.update()
@@ -153,13 +171,13 @@ class Runs:
                 f"run {assignment.run}, generation {assignment.generation}",
                 transition_instance_id=instance_id, status_info="",
             )  # fmt: skip
-            _enter(connection, _exists(_read(connection, assignment.run)), Stage.COPYING, now)
+            _enter(connection, _exists(read(connection, assignment.run)), Stage.COPYING, now)
 
     def end(self, run_id: str, event: Event, actor: str) -> None:
         """The run is over for good, and its job moves on: the job's next start makes another run."""
         with self._database.write() as connection:
             now = self._database.now()
-            run = _exists(_read(connection, run_id))
+            run = _exists(read(connection, run_id))
             job = transition.read(connection, run.job)
             transition.move(
                 connection,
@@ -185,7 +203,7 @@ class Runs:
             connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
 
 
-def _expected(connection: sa.Connection) -> dict[Stage, float]:
+def expected(connection: sa.Connection) -> dict[Stage, float]:
     """What stages took in the newest runs of all jobs."""
     query = sa.select(runs.c.course).where(runs.c.ended.is_not(None), runs.c.course.is_not(None))
     newest = query.order_by(runs.c.ended.desc()).limit(GO_BY)
@@ -206,20 +224,44 @@ def _advance(connection: sa.Connection, run: Run, course: Course, fraction: floa
     connection.execute(behind.values(progress=percent))
 
 
+def _place(connection: sa.Connection, now: float, job: transition.Job) -> str:
+    """The host of the job's next run; the source's disks tell the room that a first one needs."""
+    source = sa.select(source_servers.c.inventory).where(source_servers.c.id == job.spec.source_id)
+    inventory: Inventory | None = connection.execute(source).scalar_one_or_none()
+    disks = () if inventory is None else inventory.disks
+    return place(connection, now, job.host, sum(disk.used or disk.size for disk in disks))
+
+
 def _add(
-    connection: sa.Connection, job_id: str, last: Run | None, kind: RunType, now: float, course: Course
+    connection: sa.Connection,
+    job: transition.Job,
+    last: Run | None,
+    kind: RunType,
+    now: float,
+    course: Course,
+    host: str,
 ) -> Run:
     run_id = new_id(Kind.RUN)
     number, generation = (0, 0) if last is None else (last.number, last.generation)
-    row = {"id": run_id, "job": job_id, "number": number + 1, "generation": generation + 1, "type": kind}
-    connection.execute(runs.insert().values(**row, started=now, image_id="", error="", course=course))
-    return _exists(_read(connection, run_id))
+    row = {"id": run_id, "job": job.id, "number": number + 1, "generation": generation + 1, "type": kind}
+    row |= {"started": now, "image_id": "", "error": "", "course": course, "host": host}
+    connection.execute(runs.insert().values(**row))
+    return _exists(read(connection, run_id))
 
 
-def _raise_generation(connection: sa.Connection, run: Run, **changes: Any) -> Run:
+def raise_generation(connection: sa.Connection, run: Run, host: str, **changes: Any) -> Run:
+    """In the caller's transaction: what the generation before is still at comes to nothing from now on."""
     raised = runs.update().where(runs.c.id == run.id)
-    connection.execute(raised.values(generation=run.generation + 1, error="", **changes))
-    return _exists(_read(connection, run.id))
+    connection.execute(raised.values(generation=run.generation + 1, host=host, error="", **changes))
+    return _exists(read(connection, run.id))
+
+
+def _check_generation(connection: sa.Connection, run_id: str, generation: int) -> None:
+    run = read(connection, run_id)
+    if run is None or run.generation != generation:
+        raise InvalidTransitionError(
+            f"generation {generation} of the run {run_id} is over", "nothing to do: a newer one goes on"
+        )
 
 
 def _exists(run: Run | None) -> Run:
@@ -237,7 +279,8 @@ def _current(
     return None if row is None else transition.record(row)
 
 
-def _read(connection: sa.Connection, run_id: str) -> Run | None:
+def read(connection: sa.Connection, run_id: str) -> Run | None:
+    """In the caller's transaction."""
     row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
     return None if row is None else _record(row)
 
@@ -257,4 +300,5 @@ def _record(row: Any) -> Run:
         result=row.result,
         error=row.error,
         course=row.course,
+        host=row.host,
     )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from rehost.core.agentapi import Assignment, Progress, Result
+from rehost.core.clones import Bearers
 from rehost.core.progress import Course
 from rehost.core.server import Inventory
 from rehost.store.columns import Json
@@ -139,6 +140,7 @@ source_servers = Table(
     Column("created", Float, nullable=False),
     Column("workgroup_id", String, nullable=False, server_default="", index=True),  # empty: in none
     Column("resource_group_id", String, nullable=False, server_default=""),
+    Column("bearers", Json(Bearers)),  # who shows its identity
     Index("source_servers_newest", "account", "created", "id"),
     Index("source_servers_name", "account", "name", "created", "id"),
     Index("source_servers_version", "id", "assignment_version"),  # what long polls look for, without the rows
@@ -215,6 +217,9 @@ jobs = Table(
     Column("transition_instance_id", String, nullable=False),
     Column("current_run", String, nullable=False),
     Column("cut_over", Boolean, nullable=False, server_default=sa.false()),  # it waits no more
+    Column("wanted", Float),  # when its start was asked for that waits for room
+    Column("wanted_type", String),  # of the run that begins then
+    Column("host", String, nullable=False, server_default=""),  # of its volumes; empty before its first start
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -226,6 +231,12 @@ jobs = Table(
     Index("jobs_instance", "account", "instance_id", "created", "id", **_given("instance_id")),
     Index("jobs_state", "status", "business_status"),
     Index("jobs_due", "status", "scheduled_start"),
+    Index(
+        "jobs_wanted",
+        "wanted",
+        sqlite_where=sa.text("wanted IS NOT NULL"),
+        postgresql_where=sa.text("wanted IS NOT NULL"),
+    ),
 )
 
 client_tokens = Table(
@@ -255,7 +266,26 @@ runs = Table(
     Column("result", Json(Result)),  # of the present generation
     Column("error", Text, nullable=False),
     Column("course", Json(Course)),  # of the present generation
+    Column("host", String, nullable=False, server_default=""),  # that carries the present generation out
     Index("runs_number", "job", "number", unique=True),
+)
+
+# Processes that have volumes and do the work on them, those that were ended too.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("receiver_host", String, nullable=False),  # empty: the agent goes where it reaches the API
+    Column("receiver_port", Integer, nullable=False),
+    Column("free", Growing, nullable=False),  # bytes for replicas
+    Column("version", String, nullable=False),
+    Column("volumes", String, nullable=False),  # of storage that several hosts have; empty: its own
+    Column("keys", String, nullable=False),  # a digest of the keys that all hosts have in common
+    Column("generation", Integer, nullable=False),  # from 1; each start raises it
+    Column("lease", Float),  # until when it counts as alive; NULL: no other host can be there
+    Column("draining", Boolean, nullable=False),
 )
 
 images = Table(
@@ -285,4 +315,44 @@ events = Table(
     Column("what", String, nullable=False),
     Column("state", String, nullable=False, server_default=""),  # of a job, from then on
     Column("detail", Text, nullable=False),
+    Column("account", String, nullable=False, server_default=""),  # the resource's, as are name and run
+    Column("name", String, nullable=False, server_default=""),
+    Column("run", String, nullable=False, server_default=""),
+    Index("events_account", "account", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", Json(tuple[str, ...]), nullable=False),  # patterns; none: all
+    Column("secret", LargeBinary, nullable=False),  # sealed with keys/secrets.key
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),  # why it is not
+    Column("created", Float, nullable=False),
+    Column("cursor", Growing, nullable=False),  # the last event that it was told of, or did not want
+    Column("attempts", Integer, nullable=False),  # at the event after that, all in vain
+    Column("failing_since", Float, nullable=False),  # of the first of them
+    Column("due", Float, nullable=False),  # no attempt before
+    Column("claimed", Float, nullable=False),  # until then it is some process's to deliver
+    Index("webhooks_newest", "account", "created", "id"),
+)
+
+# The last attempts of each hook.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Growing, primary_key=True, autoincrement=True),
+    Column("webhook", String, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("message", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),  # from 1
+    Column("status", Integer),  # of HTTP
+    Column("error", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("deliveries_newest", "webhook", "id"),
 )

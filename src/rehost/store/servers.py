@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rehost.core.agentapi import Heartbeat, Register
+from rehost.core.clones import Bearers
 from rehost.core.errors import (
     AgentIdentityError,
     DuplicateSourceNameError,
@@ -56,6 +57,7 @@ class SourceServer:
     created: float
     workgroup_id: str  # empty: in none
     resource_group_id: str
+    bearers: Bearers | None  # who shows its identity; None: its agent does not tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ def turn() -> AbstractContextManager[object]:
     return threading.Lock()
 
 
+def clock(_connection: sa.Connection) -> None:
+    """A file is opened on one host."""
+    return
+
+
 def told(error: sa.exc.OperationalError) -> RehostError | None:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:

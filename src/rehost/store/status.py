@@ -18,10 +18,19 @@ def sync_info(progress: Progress) -> str:
 
 def offline_info(progress: Progress | None, since: float) -> str:
     """While a copy waits for its source server; what is known of the disks stays readable."""
-    when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = _time(since)
     message = f"the source server was last heard of at {when}; the copy goes on when its agent is back"
     disks = [] if progress is None else [_disk(disk, progress.round) for disk in progress.disks]
     return _text({"phase": "source offline", "message": message, "disks": disks})
+
+
+def host_away_info(host: str, since: float) -> str:
+    """While the only host that has a job's volumes is not there."""
+    message = (
+        f"the host {host}, which alone has its volumes, was last heard of before {_time(since)}; the job goes"
+        f" on when rehost is started there again. If it is lost for ever: rehost worker forget {host}"
+    )
+    return _text({"phase": "host away", "message": message})
 
 
 def phase_info(phase: str, message: str = "") -> str:
@@ -72,6 +81,10 @@ def _disk(disk: DiskProgress, round_number: int) -> dict[str, object]:
         "unreadable": disk.unreadable,
         "round": round_number,
     }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _text(value: object) -> str:

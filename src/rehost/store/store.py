@@ -7,20 +7,26 @@ from pathlib import Path
 from rehost.store.accounts import Accounts
 from rehost.store.assignments import Assignments
 from rehost.store.audit import AuditTrail
+from rehost.store.clones import Clones
 from rehost.store.codes import ActivationCodes
 from rehost.store.database import Clock, Database
+from rehost.store.deliveries import Deliveries
 from rehost.store.events import Events
+from rehost.store.hosts import Hosts
 from rehost.store.images import Images
 from rehost.store.jobs import Jobs
 from rehost.store.keys import AccessKeys
 from rehost.store.nonces import Nonces
 from rehost.store.policies import Policies
 from rehost.store.principals import Principals
+from rehost.store.room import Room
 from rehost.store.runs import Runs
 from rehost.store.secretbox import LoadKeys, SecretBox
 from rehost.store.servers import SourceServers
 from rehost.store.tags import Tags
+from rehost.store.takeovers import Takeovers
 from rehost.store.tokens import ClientTokens
+from rehost.store.webhooks import Webhooks
 from rehost.store.workgroups import Workgroups
 
 DATABASE_FILE = "rehost.db"
@@ -37,14 +43,20 @@ class Store:
     audit: AuditTrail
     codes: ActivationCodes
     servers: SourceServers
+    clones: Clones
     assignments: Assignments
     jobs: Jobs
+    room: Room
     runs: Runs
     tokens: ClientTokens
     images: Images
     events: Events
     tags: Tags
     workgroups: Workgroups
+    webhooks: Webhooks
+    deliveries: Deliveries
+    hosts: Hosts
+    takeovers: Takeovers
 
     @classmethod
     def open(cls, where: Path | str, secrets_key: bytes | LoadKeys, clock: Clock = time.time) -> "Store":
@@ -58,26 +70,38 @@ class Store:
 
     @classmethod
     def on(cls, database: Database, secrets_key: bytes | LoadKeys) -> "Store":
+        room = Room(database)
         load = (lambda: (secrets_key,)) if isinstance(secrets_key, bytes) else secrets_key
+        box = SecretBox(load)
         return cls(
             database,
             Accounts(database),
             Principals(database),
             Policies(database),
-            AccessKeys(database, SecretBox(load)),
+            AccessKeys(database, box),
             Nonces(database),
             AuditTrail(database),
             ActivationCodes(database),
             SourceServers(database),
+            Clones(database),
             Assignments(database),
             Jobs(database),
-            Runs(database),
+            room,
+            Runs(database, room),
             ClientTokens(database),
             Images(database),
             Events(database),
             Tags(database),
             Workgroups(database),
+            Webhooks(database, box),
+            Deliveries(database, box),
+            Hosts(database),
+            Takeovers(database),
         )
+
+    def reseal(self) -> int:
+        """Seal all secrets by the newest key; how many there are."""
+        return self.keys.reseal() + self.webhooks.reseal()
 
     def close(self) -> None:
         self.audit.close()

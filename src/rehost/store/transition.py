@@ -37,7 +37,9 @@ class Job:
     image_id: str
     transition_instance_id: str
     current_run: str  # empty before the first start
+    wanted_type: str  # the type of the run that begins when there is room; empty: none waits for it
     cut_over: bool  # after its present run it is Finished, and does not wait for another one
+    host: str  # that has its volumes; empty before the first start
     created: float
     started: float | None
     ended: float | None
@@ -59,7 +61,9 @@ def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, acto
         image_id="",
         transition_instance_id="",
         current_run="",
+        wanted_type="",
         cut_over=False,
+        host="",
         created=now,
         started=None,
         ended=None,
@@ -91,7 +95,9 @@ def move(
         jobs.c.id == job.id, jobs.c.status == job.state.status, jobs.c.business_status == job.state.business
     )
     changed = connection.execute(
-        update.values(status=new.status, business_status=new.business, **changes)
+        update.values(
+            status=new.status, business_status=new.business, wanted=None, wanted_type=None, **changes
+        )
     ).rowcount
     if not changed:
         raise InvalidTransitionError(f"the job {job.id} changed at the same time", "look at it and try again")
@@ -128,7 +134,9 @@ def record(row: Any) -> Job:
         image_id=row.image_id,
         transition_instance_id=row.transition_instance_id,
         current_run=row.current_run,
+        wanted_type=row.wanted_type or "",
         cut_over=row.cut_over,
+        host=row.host,
         created=row.created,
         started=row.started,
         ended=row.ended,

@@ -42,6 +42,15 @@ def identity_of(number: int, root: Path = Path("/")) -> DiskIdentity:
         raise TrackingError(f"there is no disk {os.major(number)}:{os.minor(number)} any more") from error
 
 
+def medium_of(number: int, root: Path = Path("/")) -> str:
+    """What is another text when another disk, or medium, has the device number: the kernel's sequence number,
+    before Linux 5.15 its folder in sysfs. Empty: there is no such disk."""
+    folder = root / "sys/dev/block" / f"{os.major(number)}:{os.minor(number)}"
+    with suppress(FileNotFoundError):
+        return _text(folder / "diskseq") or f"sysfs {folder.stat().st_ino}"
+    return ""
+
+
 def _names(folder: Path) -> dict[str, str]:
     lines = (folder / "uevent").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)

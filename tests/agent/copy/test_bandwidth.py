@@ -5,8 +5,9 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehost.agent.copy.bandwidth import Bucket, Limit
+from rehost.agent.copy.bandwidth import Limit
 from rehost.core.bandwidth import Window
+from rehost.core.bucket import Bucket
 
 RATE = 1000.0
 BURST = RATE * 0.25

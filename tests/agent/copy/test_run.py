@@ -1,5 +1,6 @@
 """Whole runs: what is copied of real disks, how it is reported, and the errors that people get."""
 
+import fcntl
 import os
 import threading
 import time
@@ -33,6 +34,7 @@ from tests.loopdisks import LoopDisk, LoopDisks, run
 from tests.receive.site import root_of
 
 MIB = 1 << 20
+LOOP_CHANGE_FD = 0x4C06
 
 
 def counted(devices: list[Count]) -> Callable[[Path], Device]:
@@ -320,6 +322,30 @@ def test_a_disk_that_is_gone_is_not_a_read_error(disks: LoopDisks, tmp_path: Pat
 
     with lab(tmp_path, disk) as site, pytest.raises(SourceDiskChangedError, match="is gone"):
         site.carry_out(Settings(open_device=open_device))
+
+
+def test_another_disk_of_the_same_size_is_noticed(disks: LoopDisks, tmp_path: Path) -> None:
+    """Only a read-only loop device lets its file be changed while somebody reads it."""
+    image, other = tmp_path / "one.img", tmp_path / "other.img"
+    for path in (image, other):
+        path.write_bytes(os.urandom(4 * MIB))
+    once: list[int] = []
+
+    with disks.attached(image, "--read-only") as path:
+        disk = LoopDisk(path, image, None)
+
+        def swap(operation: Operation, offset: int, length: int) -> None:
+            if not once:
+                once.append(1)
+                with open(path, "rb") as device, other.open("rb") as file:
+                    fcntl.ioctl(device, LOOP_CHANGE_FD, file.fileno())
+
+        with (
+            lab(tmp_path, disk) as site,
+            pytest.raises(SourceDiskChangedError, match="was replaced by another one") as told,
+        ):
+            site.carry_out(Settings(open_device=lambda path: Fail(open_source(path), swap)))
+        assert "attach the disk again" in told.value.advice
 
 
 def test_a_repartitioned_disk_is_noticed(disks: LoopDisks, tmp_path: Path) -> None:

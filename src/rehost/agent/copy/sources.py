@@ -14,6 +14,7 @@ from rehost.core.agentapi import Assignment, AssignmentVolume, UnreadableExtent
 from rehost.core.errors import RehostError, SourceDiskChangedError, SourceReadError
 from rehost.core.extents import MOST
 from rehost.core.server import Disk, Inventory
+from rehost.track.disk import medium_of
 from rehost.track.libc import write_back
 from rehost.track.mounts import FileSystem, mounted_on, open_on
 from rehost.track.partitions import Place, places_on
@@ -31,6 +32,7 @@ class Source:
     disk: Disk
     device: Salvage
     number: int  # its device number
+    medium: str  # what the kernel calls the disk that has the number, see `track.disk`
     places: frozenset[Place]  # its partitions, as the kernel had them at the start
     nodes: list[bytes]  # as the last complete pass left them, see `agent.nodes`
     use: DiskUse | None = None  # of the last complete pass
@@ -46,11 +48,24 @@ class Source:
             raise SourceDiskChangedError(f"the disk {path} is gone: {error}", _AGAIN) from error
         size = again.size
         again.close()
-        if (number, size) != (self.number, self.volume.size):
+        self._check_medium(path, number)
+        if size != self.volume.size:
             was = f"had {self.volume.size} bytes and has {size}"
             raise SourceDiskChangedError(f"the disk {path} changed while it was copied: it {was}", _AGAIN)
         if places_on(self.number) != self.places:
             raise SourceDiskChangedError(f"the disk {path} was repartitioned while it was copied", _AGAIN)
+
+    def _check_medium(self, path: Path, number: int) -> None:
+        """Another disk of the same size may have come under the same name and number."""
+        medium = medium_of(number)
+        if (number, medium) != (self.number, self.medium):
+            serial = f", serial number {self.disk.serial}" if self.disk.serial else ""
+            raise SourceDiskChangedError(
+                f"the disk {path} was replaced by another one while it was copied: the kernel counted it as"
+                f" disk {self.medium}{serial}, and what is there now as {medium or 'none'}",
+                "attach the disk again that was there, then start the job again; with another disk, the job"
+                " copies that one from then on",
+            )
 
     def flush(self) -> None:
         """Bring what programs wrote to the disk's device files past any file system onto the disk.
@@ -193,7 +208,7 @@ def _source(volume: AssignmentVolume, disk: Disk, device: Salvage) -> Source:
     number = os.stat(volume.disk_path).st_rdev
     places = places_on(number)
     _check_partitions(disk, places)
-    return Source(volume, disk, device, number, places, [b""] * span_count(volume))
+    return Source(volume, disk, device, number, medium_of(number), places, [b""] * span_count(volume))
 
 
 def _check_partitions(disk: Disk, places: frozenset[Place]) -> None:

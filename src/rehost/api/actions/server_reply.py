@@ -2,13 +2,16 @@
 
 import msgspec
 
+from rehost.api import times
 from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
+from rehost.core.clones import Bearers
 from rehost.core.server import Disk, Inventory, KernelLevel, Partition, device_name, gib
 from rehost.store.servers import SourceServer
 from rehost.store.tags import Tag
 
 OFFLINE = "SourceServer.Offline"
+_CLONE_SHOWN = 600.0  # seconds from a clone's last request
 
 _NEEDED = ("/", "/boot", "/boot/efi", "/usr", "/var", "/etc")  # no booted system without these
 
@@ -36,7 +39,7 @@ def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
         "ResourceGroupId": server.resource_group_id,
         "SourceId": server.id,
         "State": server.state.value,
-        "StatusInfo": _status(inventory, code, message),
+        "StatusInfo": _status(server, code, message),
         "SystemDiskParts": _parts(inventory, inventory.system_disk),
         "SystemDiskSize": gib(inventory.system_disk.size),
         "SystemInfo": server.system_info,
@@ -45,12 +48,27 @@ def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
     }
 
 
-def _status(inventory: Inventory, code: str, message: str) -> str:
+def _status(server: SourceServer, code: str, message: str) -> str:
     """What there is to say, as JSON; empty if there is nothing."""
     said = {"error_code": code, "error_msg": message} if code else {}
-    if inventory.untracked:
-        said["untracked"] = inventory.untracked
+    if server.inventory.untracked:
+        said["untracked"] = server.inventory.untracked
+    if server.bearers and (clone := _clone(server.bearers, server.heartbeat)):
+        said["clone"] = clone
     return _text(said) if said else ""
+
+
+def _clone(bearers: Bearers, heartbeat: float) -> str:
+    """Both machines, as long as the second one asks; without the first one's heartbeats for good."""
+    clone = bearers.clone
+    if clone is None or not clone.sure or clone.last < heartbeat - _CLONE_SHOWN:
+        return ""
+    return (
+        f"A second machine has this source server's identity, and is refused: {clone.boot}, from"
+        f" {clone.address}, since {times.write(clone.first)}, last at {times.write(clone.last)}."
+        f" The source server is: {bearers.own}."
+        " If the second one is a clone, run `rehost-agent register --anew` on it."
+    )
 
 
 def _error(server: SourceServer) -> tuple[str, str]:
@@ -156,7 +174,8 @@ FIELDS: Fields = (
     Field(
         "StatusInfo",
         Kind.STRING,
-        "JSON: error_code and error_msg when something is wrong; untracked: why KernelLevel is not 2.",
+        "JSON: error_code and error_msg when something is wrong; untracked: why KernelLevel is not 2;"
+        " clone: another machine with its agent's identity.",
     ),
     Wrapped("SystemDiskParts", "SystemDiskPart", _PART),
     Field("SystemDiskSize", Kind.INTEGER, "GiB."),

@@ -33,9 +33,10 @@ from rehost.compute.local.sealed import SealedRun, sealed_run
 class LocalDriver:
     """See `compute.driver.Driver`. Nothing is kept in memory: any process may go on where another died."""
 
-    def __init__(self, data: Path) -> None:
-        self._replicas = Replicas(data / "replicas")
-        self._images = Images(data / "images")
+    def __init__(self, data: Path, volumes: Path | None = None) -> None:
+        """`volumes`: where replicas and images are, if not in the data folder."""
+        self._replicas = Replicas((volumes or data) / "replicas")
+        self._images = Images((volumes or data) / "images")
         self._cache = data / "cache"
 
     def create_replica(

@@ -1,0 +1,89 @@
+"""Jobs whose start was asked for while as many run as may: they wait as they are, and begin oldest first."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from rehost.core.errors import NoRoomError
+from rehost.core.job import Status
+from rehost.core.room import Claim, RunningJobs, reasons, subnet_of
+from rehost.store import transition
+from rehost.store.database import Database
+from rehost.store.events import note
+from rehost.store.schema import jobs, source_servers
+from rehost.store.status import phase_info
+from rehost.store.transition import Job
+
+_PHASE = "waiting for room"
+
+
+class Room:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.limits = RunningJobs()
+
+    def check(self, connection: sa.Connection, job_id: str) -> None:
+        """NoRoomError if the job cannot begin now, or those that wait longer are to have the room.
+
+        In a transaction that writes: what it finds stays true until the job runs.
+        """
+        if not self.limits:
+            return
+        waiting = self._waiting(connection)
+        if all(claim.job != job_id for claim in waiting):
+            waiting += self._claims(connection, jobs.c.id == job_id)
+        if why := reasons(self.limits, self._running(connection), waiting)[job_id]:
+            raise NoRoomError(why)
+
+    def want(self, job_id: str, kind: str, actor: str, why: str) -> None:
+        """The job is to begin when there is room, by a run of this kind. One that runs is left alone."""
+        with self._database.write() as connection:
+            now = self._database.now()
+            rests = sa.and_(jobs.c.id == job_id, jobs.c.status != Status.RUNNING.value)
+            first = jobs.update().where(rests, jobs.c.wanted.is_(None))
+            if connection.execute(first.values(wanted=now, wanted_type=kind)).rowcount:
+                note(connection, now, job_id, actor, "WAIT", why)
+            said = jobs.update().where(rests, jobs.c.wanted.is_not(None))
+            connection.execute(said.values(status_info=phase_info(_PHASE, why)))
+
+    def withdraw(self, job_id: str, actor: str) -> bool:
+        """A start that waits is not wanted any more; False if none does."""
+        with self._database.write() as connection:
+            wanted = jobs.update().where(jobs.c.id == job_id, jobs.c.wanted.is_not(None))
+            taken = connection.execute(wanted.values(wanted=None, wanted_type=None, status_info="")).rowcount
+            if taken:
+                note(connection, self._database.now(), job_id, actor, "WITHDRAW")
+            return bool(taken)
+
+    def next(self) -> tuple[Job, ...]:
+        """The jobs that may begin now, oldest first; the others say anew why they cannot, if the reason is
+        another one."""
+        with self._database.read() as connection:
+            waiting = self._waiting(connection)
+            if not waiting:
+                return ()
+            found = reasons(self.limits, self._running(connection), waiting)
+            query = sa.select(jobs).where(jobs.c.wanted.is_not(None)).order_by(*_OLDEST)
+            wanted = [transition.record(row) for row in connection.execute(query)]
+        for job in wanted:
+            why = found[job.id]
+            if why and job.status_info != phase_info(_PHASE, why):
+                self.want(job.id, job.wanted_type, "", why)
+        return tuple(job for job in wanted if not found[job.id])
+
+    def _waiting(self, connection: sa.Connection) -> list[Claim]:
+        return self._claims(connection, jobs.c.wanted.is_not(None))
+
+    def _running(self, connection: sa.Connection) -> Iterable[Claim]:
+        return self._claims(connection, jobs.c.status == Status.RUNNING.value)
+
+    def _claims(self, connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Claim]:
+        """Oldest first; inventories are looked at only where subnets are limited."""
+        inventory = source_servers.c.inventory if self.limits.per_subnet else sa.null()
+        query = sa.select(jobs.c.id, jobs.c.account, inventory.label("inventory"))
+        query = query.outerjoin(source_servers, source_servers.c.id == jobs.c.source_id)
+        rows = connection.execute(query.where(condition).order_by(*_OLDEST))
+        return [Claim(row.id, row.account, subnet_of(row.inventory, self.limits)) for row in rows]
+
+
+_OLDEST = (jobs.c.wanted, jobs.c.created, jobs.c.id)

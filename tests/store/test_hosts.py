@@ -1,0 +1,175 @@
+"""Hosts, the leases that they hold, where jobs are placed, and who takes them over; on both databases.
+
+A database of one host has no leases: what dies there is started again and nobody waits.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rehost.core.agentapi import Register
+from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NotFoundError
+from rehost.core.job import Event, JobState
+from rehost.store.hosts import HostKind, Presence
+from rehost.store.jobspec import JobSpec
+from rehost.store.runs import Run, RunType
+from rehost.store.store import Store
+from tests.postgresql import Cluster
+from tests.store.conftest import INVENTORY
+
+ONE = Presence("h-1", "one", HostKind.WORKER, "one.example", 7443, 100 << 30, "0.1", "", "keys")
+TWO = replace(ONE, id="h-2", name="two", receiver_host="two.example")
+LONG, OVER = 3600.0, -1.0  # seconds of leases: one that holds, one that has run out when it begins
+
+
+@pytest.fixture
+def several(postgresql: Cluster) -> Iterator[Store]:
+    """A database that several hosts may have."""
+    url = postgresql.make()
+    store = Store.open(url, bytes(32))
+    yield store
+    store.close()
+    postgresql.drop(url)
+
+
+def job(store: Store, letter: str) -> str:
+    """Of a source server of its own."""
+    _, code = store.codes.create("one", "test")
+    source = store.servers.register(Register(code, letter * 64, INVENTORY, "0.1"))
+    return store.jobs.create("one", JobSpec(source.id), None, "k").id
+
+
+def begin(store: Store, letter: str = "a") -> Run:
+    return store.runs.begin(job(store, letter), Event.START, RunType.MANUAL, "k")
+
+
+def test_a_run_begins_at_the_host_that_runs_least(several: Store) -> None:
+    several.hosts.join(ONE, LONG)
+    several.hosts.join(TWO, LONG)
+    placed = [begin(several, letter) for letter in "abcd"]
+    assert sorted(run.host for run in placed) == ["h-1", "h-1", "h-2", "h-2"]
+    assert [several.jobs.get(run.job).host for run in placed] == [run.host for run in placed]
+    assert {host.id: host.running for host in several.hosts.all()} == {"h-1": 2, "h-2": 2}
+
+
+def test_no_run_begins_at_a_host_that_is_away_or_drained_or_full(several: Store) -> None:
+    several.hosts.join(ONE, OVER)
+    several.hosts.join(TWO, LONG)
+    assert begin(several).host == "h-2"
+    several.hosts.join(ONE, LONG)
+    several.hosts.drain("two", True)
+    assert begin(several, "b").host == "h-1"
+    several.hosts.drain("h-2", False)
+    several.hosts.renew("h-1", 2, 7443, 1 << 20, LONG)
+    assert begin(several, "c").host == begin(several, "d").host == "h-2"
+    for name in ("one", "two"):
+        several.hosts.drain(name, True)
+    with pytest.raises(NoHostError):
+        begin(several, "e")
+
+
+def test_a_job_stays_where_its_volumes_are(several: Store) -> None:
+    """But for storage that another host has too, when its own is to be free of jobs."""
+    for volumes, second in (("", "h-1"), ("nas", "h-2")):
+        several.hosts.join(replace(ONE, volumes=volumes), LONG)
+        run = begin(several, "a" if volumes else "b")
+        several.jobs.apply(run.job, Event.FAIL, "k")
+        several.hosts.join(replace(TWO, volumes=volumes), LONG)
+        several.hosts.drain("one", True)
+        assert several.runs.begin(run.job, Event.START, RunType.MANUAL, "k").host == second
+        several.hosts.drain("one", False)
+        several.hosts.leave("h-2", several.hosts.all()[1].generation)
+
+
+def test_a_place_that_another_process_has_taken_cannot_be_held(store: Store) -> None:
+    first = store.hosts.join(ONE, LONG)
+    second = store.hosts.join(ONE, LONG)
+    assert not store.hosts.renew("h-1", first, 1, 1)
+    assert store.hosts.renew("h-1", second, 7444, 5 << 30)
+    (host,) = store.hosts.all()
+    assert (host.presence.receiver_port, host.presence.free, host.generation) == (7444, 5 << 30, second)
+
+
+def test_the_first_host_has_the_jobs_of_before(store: Store) -> None:
+    run = begin(store)
+    idle = job(store, "b")
+    assert run.host == ""
+    store.hosts.join(ONE, LONG)
+    assert store.jobs.get(run.job).host == store.runs.get(run.id).host == "h-1"
+    assert store.jobs.get(idle).host == ""
+
+
+def test_one_leads(several: Store) -> None:
+    several.hosts.join(ONE, OVER)
+    several.hosts.join(TWO, LONG)
+    assert [several.hosts.leads(host) for host in ("h-1", "h-2")] == [False, True]
+    several.hosts.join(ONE, LONG)
+    assert [several.hosts.leads(host) for host in ("h-1", "h-2")] == [True, False]
+
+
+def test_what_does_not_go_together_is_refused(several: Store) -> None:
+    several.hosts.join(ONE, LONG)
+    with pytest.raises(HostError, match="keys of this host are not those of one"):
+        several.hosts.join(replace(TWO, keys="others"), LONG)
+    with pytest.raises(HostError, match="volumes of two"):
+        several.hosts.join(replace(TWO, receiver_host=""), LONG)
+    several.hosts.join(replace(ONE, receiver_host=""), LONG)
+    with pytest.raises(HostError, match="volumes of one"):
+        several.hosts.join(TWO, LONG)
+    assert [host.name for host in several.hosts.all()] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("events", "after"),
+    [
+        ((), JobState.PREPARING),
+        ((Event.PREPARED,), JobState.PREPARING),
+        ((Event.PREPARED, Event.SYNCED), JobState.PROCESSING),
+        ((Event.PREPARED, Event.SYNCED, Event.PROCESSED), JobState.CLEANING),
+    ],
+)
+def test_what_a_host_that_is_away_ran_is_another_ones(
+    several: Store, events: tuple[Event, ...], after: JobState
+) -> None:
+    several.hosts.join(replace(ONE, volumes="nas"), LONG)
+    run = begin(several)
+    for event in events:
+        several.runs.apply(run, event, "k")
+    assert several.takeovers.orphans() == ()
+    assert several.takeovers.take(several.jobs.get(run.job), "h-2", "k") is None
+    several.hosts.join(replace(ONE, volumes="nas"), OVER)
+    several.hosts.join(replace(TWO, volumes="nas"), LONG)
+    (orphan,) = several.takeovers.orphans()
+    taken = several.takeovers.take(orphan.job, "h-2", "k")
+    assert taken is not None
+    assert (taken.id, taken.generation, taken.host) == (run.id, run.generation + 1, "h-2")
+    assert (several.jobs.get(run.job).state, several.jobs.get(run.job).host) == (after, "h-2")
+    assert several.takeovers.take(orphan.job, "h-3", "k") is None
+    with pytest.raises(InvalidTransitionError, match="a newer one goes on"):
+        several.runs.apply(run, Event.FAIL, "k")
+
+
+def test_a_host_that_is_forgotten_leaves_its_jobs(several: Store) -> None:
+    several.hosts.join(ONE, LONG)
+    run = begin(several)
+    with pytest.raises(HostError, match="is there"):
+        several.takeovers.forget("one", "k")
+    several.hosts.leave("h-1", 1)
+    several.hosts.join(TWO, LONG)
+    assert [each.id for each in several.takeovers.forget("one", "k")] == [run.job]
+    left = several.jobs.get(run.job)
+    assert (left.state, left.error_code, left.host) == (JobState.PREPARE_FAILED, HostError.code, "")
+    assert several.runs.begin(run.job, Event.START, RunType.MANUAL, "k").host == "h-2"
+    with pytest.raises(NotFoundError):
+        several.takeovers.forget("one", "k")
+
+
+def test_a_database_of_one_host_knows_no_death(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path, bytes(32))) as store:
+        store.hosts.join(ONE, OVER)
+        assert store.hosts.leads("h-1")
+        assert store.hosts.takes_jobs("h-1")
+        assert [host.alive for host in store.hosts.all()] == [True]
