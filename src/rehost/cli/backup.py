@@ -22,7 +22,7 @@ from rehost.compute.local import LocalDriver, copying, folders
 from rehost.core.errors import DataFolderError
 from rehost.store.store import DATABASE_FILE
 
-_FILES = (datafolder.URL_FILE, limits.FILE, firstkey.FILE)
+_FILES = (datafolder.URL_FILE, datafolder.HOST_FILE, limits.FILE, firstkey.FILE)
 
 
 @dataclass(frozen=True, slots=True)

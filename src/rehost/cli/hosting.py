@@ -106,7 +106,7 @@ def end(hosting: Hosting) -> None:
 
 
 @contextmanager
-def signals(act: Callable[..., None]) -> Iterator[None]:
+def signals(act: Callable[..., object]) -> Iterator[None]:
     """SIGTERM and SIGINT end the service. The HTTP server takes them over while it runs, and raises them
     again when it is done: without a handler here they would end the process before it has cleaned up."""
     before = {number: signal.signal(number, act) for number in (signal.SIGTERM, signal.SIGINT)}

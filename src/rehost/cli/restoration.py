@@ -65,6 +65,7 @@ def restore(data: Path) -> Restored:
 
 def _reconcile(store: Store, driver: LocalDriver) -> Restored:
     store.nonces.spend(store.database.now() + CLOCK_WINDOW)
+    store.hosts.restored()
     generations = driver.generations()
     lost.skip(store.database, generations)
     reach("restore.skipped")

@@ -1,5 +1,6 @@
 """The composition root of `rehost worker`: a host without an API."""
 
+import _thread
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,7 +41,8 @@ def run(config: ServeConfig, ready: Callable[[Working], None], machinery: Machin
         keys = keyring.ensure(config.data / "keys", config.addresses)
         with ExitStack() as stack:
             host = hosting.begin(config, HostKind.WORKER, keys, storage, machinery, stack)
-            with hosting.signals(lambda *_: host.stopping.set()):
+            # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
+            with hosting.signals(lambda *_: _thread.start_new_thread(host.stopping.set, ())):
                 ready(Working(host.presence.id, host.presence.name, host.receiver.port or 0))
                 _log.info("working as %s, data plane at port %d", host.presence.name, host.receiver.port or 0)
                 host.stopping.wait()

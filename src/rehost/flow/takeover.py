@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 
-from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import JobState, Status
@@ -70,9 +69,7 @@ class Takeover:
             for image in self._store.images.of_job(job.id):
                 if image.run == job.current_run:
                     self._driver.delete_image(image.id)
-        reach("takeover.cleared")
         run = self._store.takeovers.take(job, self._host, ACTOR)
-        reach("takeover.taken")
         if run is not None:
             _log.warning("the job %s goes on here: its host %s is away", job.id, orphan.host)
             start_workflow(self._engine, run)

@@ -36,7 +36,7 @@ class Presence:
     free: int  # bytes for replicas
     version: str
     volumes: str  # names storage that several hosts have; empty: its volumes are its own
-    keys: str  # a digest of the keys that all hosts have in common
+    keys: str  # a digest of the keys that all hosts have in common; empty: restored, none has said it since
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ class Host:
 class Hosts:
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def restored(self) -> None:
+        """Keys are new: the first host that joins says which."""
+        with self._database.write() as connection:
+            connection.execute(hosts.update().values(keys=""))
 
     def join(self, presence: Presence, ttl: float = TTL) -> int:
         """Be there from now on; the generation of this process.
@@ -153,7 +158,7 @@ def place(connection: sa.Connection, now: float, host: str, needed: int) -> str:
 
 
 def _check(presence: Presence, others: list[Host]) -> None:
-    strangers = [host.name for host in others if host.presence.keys != presence.keys]
+    strangers = [host.name for host in others if host.presence.keys not in ("", presence.keys)]
     if strangers:
         raise HostError(
             f"the keys of this host are not those of {', '.join(strangers)}, which shares its database",
