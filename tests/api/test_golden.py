@@ -295,7 +295,7 @@ def test_xml_of_values_that_xml_cannot_hold() -> None:
 
 def test_a_reply_never_has_undescribed_fields() -> None:
     with pytest.raises(ValueError, match="Odd"):
-        rpc.shaped(ACTIONS["DescribeSourceServers"].reply, {"Odd": 1})
+        rpc.shaper(ACTIONS["DescribeSourceServers"].reply)({"Odd": 1})
 
 
 def ask(world: World, form: str, action: str, **business: str) -> gateway.Reply:

@@ -111,6 +111,22 @@ def test_a_reader_sees_one_state(store: Store) -> None:
         assert connection.execute(count).scalar_one() == before + 1
 
 
+def test_all_reads_of_one_state_see_the_same(store: Store) -> None:
+    with store.database.one_state():
+        before = store.events.of("x")
+        with store.database.write() as connection:
+            _add_event(connection, "later")
+        assert store.events.of("x") == before == ()
+    assert len(store.events.of("x")) == 1
+
+
+def test_a_look_that_raises_does_not_end_the_others(store: Store) -> None:
+    with store.database.one_state():
+        with pytest.raises(ZeroDivisionError), store.database.read():
+            raise ZeroDivisionError
+        assert store.events.of("x") == ()
+
+
 def test_what_is_appended_is_there_for_others(store: Store, records: Path | str) -> None:
     other = Store.open(records, bytes(32))
     with store.database.append() as connection:

@@ -40,6 +40,12 @@ class Service:
 
 SERVICES = {VERSION: Service("smc", ACTIONS), STS_VERSION: Service("sts", sts.ACTIONS)}
 
+_SHAPERS = {
+    (service.code, action.name): rpc.shaper(action.reply)
+    for service in SERVICES.values()
+    for action in service.actions.values()
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -159,7 +165,7 @@ class _Exchange:
         return self.services.store
 
 
-def _handle(exchange: _Exchange) -> dict[str, Any]:
+def _handle(exchange: _Exchange) -> Mapping[str, Any]:
     """In the gateway's order: signature, flow control, nonce, and only then what is wrong with the rest."""
     action, audited = exchange.action, exchange.audited
     claim, key = _identified(exchange)
@@ -169,8 +175,9 @@ def _handle(exchange: _Exchange) -> dict[str, Any]:
     if not isinstance(wanted, Values):
         identity.use_nonce(claim, key, exchange.store)
         raise wanted
-    carry_out = _together if action.in_records else _in_steps
-    return rpc.shaped(action.reply, carry_out(exchange, claim, key, wanted))
+    carry_out = _together if action.in_records else _of_one_state if action.reads else _in_steps
+    shape = _SHAPERS[exchange.service.code, action.name]
+    return shape(carry_out(exchange, claim, key, wanted))
 
 
 def _together(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
@@ -191,11 +198,16 @@ def _together(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values)
 
 def _in_steps(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
     """What changes something is in the audit trail before anything is done."""
-    entry = None if exchange.action.reads else exchange.audited.entry
-    identity.use_nonce(claim, key, exchange.store, entry)
-    if entry is not None:
-        exchange.audited.begun()
+    identity.use_nonce(claim, key, exchange.store, exchange.audited.entry)
+    exchange.audited.begun()
     return exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
+
+
+def _of_one_state(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
+    """A row of the reply and what belongs to it, such as its tags, are of the same state of the records."""
+    identity.use_nonce(claim, key, exchange.store)
+    with exchange.store.database.one_state():
+        return exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
 
 
 def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:

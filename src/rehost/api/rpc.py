@@ -1,7 +1,7 @@
 """Requests as they come over HTTP into values, replies into bytes. No I/O."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +17,8 @@ from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 MAX_QUERY = 128 << 10  # bytes
 MAX_BODY = 256 << 10  # bytes
 MAX_PARAMETERS = 4000  # 16 data disks of 32 partitions with 3 members each are 1,600
+
+Shaper = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _WANTS_XML = re.compile(rb"(?:^|&)Format=xml(?:&|$)", re.IGNORECASE)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -83,32 +85,46 @@ def _refuse_repeated(pairs: Pairs) -> None:
         seen.add(name)
 
 
-def shaped(fields: Fields, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A handler's values in the reply's documented shape; what is None or not there is left out.
+def shaper(fields: Fields) -> Shaper:
+    """What brings a handler's values into a reply's documented shape; None and what is not there is left out.
 
-    ValueError for values that the description does not know: a reply never says more than is documented.
+    It raises ValueError for values that the description does not know: a reply never says more than is
+    documented. Built once for each description: to look at every field's kind in every row took 1 ms of a
+    page of 50 rows.
     """
-    unknown = values.keys() - {field.name for field in fields}
-    if unknown:
-        raise ValueError(f"the reply's description does not have {', '.join(sorted(unknown))}")
-    shape: dict[str, Any] = {}
-    for field in fields:
-        value = values.get(field.name)
-        if value is None:
-            continue
-        shape[field.name] = _shaped(field, value)
+    written = {field.name: _writer(field) for field in fields}
+    names, order = written.keys(), tuple(written)
+    plain = not any(written.values())
+
+    def shape(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if plain and tuple(values) == order and None not in values.values():
+            return values  # it has the shape already, as most of the smallest have: half the time
+        if not values.keys() <= names:
+            unknown = ", ".join(sorted(values.keys() - names))
+            raise ValueError(f"the reply's description does not have {unknown}")
+        shaped: dict[str, Any] = {}
+        for name, write in written.items():
+            value = values.get(name)
+            if value is not None:
+                shaped[name] = value if write is None else write(value)
+        return shaped
+
     return shape
 
 
-def _shaped(field: Field | Wrapped | Nested, value: Any) -> Any:
+def _writer(field: Field | Wrapped | Nested) -> Callable[[Any], Any] | None:
+    """None: a value stays as it is."""
     match field:
         case Field():
-            return times.write(value) if field.kind is Kind.TIME else value
+            return times.write if field.kind is Kind.TIME else None
         case Nested():
-            return shaped(field.fields, value)
+            return shaper(field.fields)
         case Wrapped():
-            items = [shaped(field.fields, item) for item in value] if field.fields else list(value)
-            return {field.item: items}
+            return _lister(field.item, shaper(field.fields) if field.fields else None)
+
+
+def _lister(item: str, shape: Shaper | None) -> Callable[[Iterable[Any]], Mapping[str, Any]]:
+    return lambda values: {item: list(values) if shape is None else [shape(value) for value in values]}
 
 
 def to_json(reply: Mapping[str, Any]) -> bytes:

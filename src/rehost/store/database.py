@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Database:
         return database
 
     def read(self) -> AbstractContextManager[sa.Connection]:
-        return self._part() or self._reading()
+        return self._part() or self._look() or self._reading()
 
     def write(self) -> AbstractContextManager[sa.Connection]:
         """All of it is durable when the block ends, nothing when it raises."""
@@ -80,6 +80,17 @@ class Database:
                 yield
             finally:
                 self._joined.connection = None
+
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """All that this thread reads until the block ends is of one state, and one transaction; what it
+        writes is in transactions of their own."""
+        with self._reading() as connection:
+            self._joined.look = connection
+            try:
+                yield
+            finally:
+                self._joined.look = None
 
     def clock(self, connection: sa.Connection) -> float:
         """The time that is the same for all processes: Unix seconds."""
@@ -103,6 +114,11 @@ class Database:
         """Of the transaction that this thread is in; None: it is in none."""
         connection = getattr(self._joined, "connection", None)
         return None if connection is None else self._joining(connection)
+
+    def _look(self) -> AbstractContextManager[sa.Connection] | None:
+        """The thread's one state; None: each of its reads sees its own. No look spoils the next one."""
+        connection = getattr(self._joined, "look", None)
+        return None if connection is None else nullcontext(connection)
 
     @contextmanager
     def _joining(self, connection: sa.Connection) -> Iterator[sa.Connection]:

@@ -96,8 +96,7 @@ class Jobs:
     def find(self, account: str, want: JobFilter, page: Page) -> Listing[Job]:
         """Newest first."""
         having = tagged(jobs.c.id, account, Taggable.JOB, want.tags)
-        query = sa.select(jobs).where(jobs.c.account == account, *_conditions(want), *having)
-        query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc())
+        query = _NEWEST.where(jobs.c.account == account, *_conditions(want), *having)
         with self._database.read() as connection:
             return fetch(connection, query, page, transition.record)
 
@@ -194,7 +193,9 @@ def _grounds() -> sa.Select[Any]:
     ).where(source_servers.c.id == sa.bindparam("source_id"))
 
 
-_GROUNDS = _grounds()  # built once: to build it takes longer than to execute it
+# Built once: to build them takes longer than to execute them.
+_GROUNDS = _grounds()
+_NEWEST = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id.desc())
 
 
 def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:

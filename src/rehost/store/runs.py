@@ -23,6 +23,9 @@ from rehost.store.status import copy_info, sync_info
 
 GO_BY = 5  # runs, the last that ended, whose stages say what those of the next one take
 
+# Built once: to build it takes longer than to execute it.
+_OF_JOBS = sa.select(runs).where(runs.c.job.in_(sa.bindparam("jobs"))).order_by(runs.c.number)
+
 
 class RunType(StrEnum):
     MANUAL = "Manual"
@@ -102,9 +105,8 @@ class Runs:
     def of_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[Run, ...]]:
         """The runs of each of the jobs, oldest first."""
         found: dict[str, list[Run]] = {job_id: [] for job_id in job_ids}
-        query = sa.select(runs).where(runs.c.job.in_(job_ids)).order_by(runs.c.number)
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(_OF_JOBS, {"jobs": job_ids}):
                 found[row.job].append(_record(row))
         return {job_id: tuple(items) for job_id, items in found.items()}
 

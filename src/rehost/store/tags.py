@@ -23,6 +23,9 @@ class Taggable(StrEnum):
     WORKGROUP = "workgroup"
 
 
+# Built once: to build it takes longer than to execute it.
+_OF = sa.select(tags).where(_table.resource.in_(sa.bindparam("resources"))).order_by(_table.key)
+
 _TABLES = {Taggable.SOURCE: source_servers, Taggable.JOB: jobs, Taggable.WORKGROUP: workgroups}
 
 
@@ -84,8 +87,7 @@ class Tags:
         """The tags of each resource, by key."""
         found: dict[str, list[Tag]] = {resource: [] for resource in resources}
         with self._database.read() as connection:
-            query = sa.select(tags).where(_table.resource.in_(resources)).order_by(_table.key)
-            for row in connection.execute(query):
+            for row in connection.execute(_OF, {"resources": resources}):
                 found[row.resource].append(Tag(row.key, row.value))
         return {resource: tuple(items) for resource, items in found.items()}
 
