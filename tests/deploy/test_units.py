@@ -71,3 +71,33 @@ def test_the_helper_vm_is_built_and_boots_within_the_units_limits(machine: Host)
     machine.sh(f"cat > /etc/systemd/system/helper.service <<'end'\n{unit}\nend\nsystemctl daemon-reload")
     machine.sh("systemctl start helper || { journalctl -u helper; exit 1; }", 300)
     assert "Linux version" in machine.sh("journalctl -u helper")
+
+
+@pytest.mark.lab
+def test_the_key_of_the_secrets_can_be_a_credential_that_systemd_opens(machine: Host) -> None:
+    """As docs/operations.md says it, but for the place of systemd's own key: this host keeps nothing."""
+    machine.sh("systemctl stop rehost && rm -r /var/lib/rehost/*")
+    sealed = "/etc/credstore.encrypted/rehost-secrets.key"
+    machine.sh(f"""
+        mkdir -p /etc/credstore.encrypted
+        head -c 32 /dev/urandom | systemd-creds encrypt --with-key=host --name=rehost-secrets.key - {sealed}
+        sed -i 's/^#LoadCredentialEncrypted/LoadCredentialEncrypted/' /etc/systemd/system/rehost.service
+        systemctl daemon-reload && systemctl start rehost""")
+    until(machine.up, lambda: machine.sh("journalctl -u rehost"), 60)
+    assert "secrets.key" not in machine.sh("ls /var/lib/rehost/keys")
+    listed = "/opt/rehost/.venv/bin/rehost source list --json"
+    machine.sh("systemctl restart rehost")
+    until(lambda: _answers(machine, listed), lambda: machine.sh("journalctl -u rehost"), 60)
+    machine.sh("sed -i '/^LoadCredentialEncrypted/d' /etc/systemd/system/rehost.service")
+    machine.sh("systemctl daemon-reload; systemctl restart rehost")
+    without = "the unit needs its LoadCredential= again"
+    until(
+        lambda: without in machine.sh("journalctl -u rehost"), lambda: machine.sh("journalctl -u rehost"), 60
+    )
+
+
+def _answers(machine: Host, command: str) -> bool:
+    try:
+        return machine.sh(command).startswith("[")
+    except AssertionError:
+        return False

@@ -39,7 +39,8 @@ class SecretBox:
         if secret is None:
             raise DataFolderError(
                 f"the secret of {owner} cannot be decrypted",
-                "keys/secrets.key is not the one that this database was written with: restore the right one",
+                "keys/secrets.key is not the one that this database was written with: restore the right one;"
+                " if it was a systemd credential, the unit needs its LoadCredential= again",
             )
         return secret
 
