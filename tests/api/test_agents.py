@@ -30,7 +30,7 @@ from rehost.core.agentapi import (
 from rehost.core.job import Event
 from rehost.core.round import RoundKind
 from rehost.store.jobspec import JobSpec
-from rehost.store.servers import SourceServer
+from rehost.store.serverrow import SourceServer
 from rehost.store.store import Store
 from tests.api.signed import call
 from tests.api.world import ACCOUNT, INVENTORY, Certificates, World, serving_on

@@ -24,7 +24,7 @@ from rehost.core.server import GIB, BootMode, Disk, Interface, Inventory, Partit
 from rehost.flow.engine import WorkflowState
 from rehost.flow.lifecycle import Lifecycle
 from rehost.store.keys import AccessKey
-from rehost.store.servers import SourceServer
+from rehost.store.serverrow import SourceServer
 from rehost.store.store import Store
 
 ACCOUNT = "1234567890123456"

@@ -5,7 +5,7 @@ import pytest
 
 from rehost.core.agentapi import Register
 from rehost.core.server import BootMode, Disk, Inventory
-from rehost.store.servers import SourceServer
+from rehost.store.serverrow import SourceServer
 from rehost.store.store import Store
 
 INVENTORY = Inventory(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from rehost.core.job import JobState
 from rehost.store.jobs import JobFilter
 from rehost.store.paging import Page
-from rehost.store.servers import ServerFilter
+from rehost.store.serverrow import ServerFilter
 from rehost.store.store import Store
 
 

@@ -18,7 +18,7 @@ from rehost.core.server import ServerState
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
-from rehost.store.servers import ServerFilter
+from rehost.store.serverrow import ServerFilter
 from rehost.store.store import Store
 
 

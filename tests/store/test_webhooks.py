@@ -15,7 +15,7 @@ from rehost.store.deliveries import CLAIM, KEPT, Pending
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Page
 from rehost.store.runs import RunType
-from rehost.store.servers import SourceServer
+from rehost.store.serverrow import SourceServer
 from rehost.store.store import Store
 from rehost.store.webhooks import Webhook
 from tests.store.conftest import Clock

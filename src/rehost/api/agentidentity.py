@@ -10,7 +10,8 @@ from starlette.requests import Request
 from rehost.core import clones
 from rehost.core.clones import Boot
 from rehost.core.errors import AgentIdentityError
-from rehost.store.servers import SourceServer, hash_secret
+from rehost.store.serverrow import SourceServer
+from rehost.store.servers import hash_secret
 
 TRUSTED = 60.0  # seconds: another process may have met another machine since
 

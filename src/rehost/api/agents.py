@@ -33,7 +33,7 @@ from rehost.core.errors import (
     RequestTimeoutError,
     code_of,
 )
-from rehost.store.servers import HEARTBEAT_RATE
+from rehost.store.serverrow import HEARTBEAT_RATE
 
 MAX_BODY = 2 << 20  # bytes; an inventory of hundreds of disks is far below
 LONGEST_SYSTEM_INFO = 1024  # characters

@@ -13,7 +13,7 @@ from rehost.core.errors import (
 )
 from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
-from rehost.store import servers, tokens, transition
+from rehost.store import serverrow, tokens, transition
 from rehost.store.assignments import unknown
 from rehost.store.database import Database
 from rehost.store.events import note
@@ -186,7 +186,7 @@ def _grounds() -> sa.Select[Any]:
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
     return sa.select(
         source_servers.c.account,
-        servers.state(sa.bindparam("now", type_=sa.Float)).label("state"),
+        serverrow.state(sa.bindparam("now", type_=sa.Float)).label("state"),
         other.scalar_subquery().label("other"),
         named.scalar_subquery().label("named"),
         mine.scalar_subquery().label("mine"),

@@ -3,13 +3,11 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from rehost.core.agentapi import Heartbeat, Register
-from rehost.core.clones import Bearers
 from rehost.core.errors import (
     AgentIdentityError,
     DuplicateSourceNameError,
@@ -19,59 +17,18 @@ from rehost.core.errors import (
 )
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, Status
-from rehost.core.server import Inventory, ServerState
-from rehost.store import codes, transition
+from rehost.core.server import ServerState
+from rehost.store import codes, serverrow, transition
 from rehost.store.assignments import unknown
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
 from rehost.store.paging import Listing, Page, fetch
 from rehost.store.schema import jobs, source_servers
-from rehost.store.tags import Tag, Taggable, forget, tagged
+from rehost.store.serverrow import HEARTBEAT_RATE, ServerFilter, SourceServer
+from rehost.store.tags import Taggable, forget, tagged
 from rehost.store.transition import Job
 
-HEARTBEAT_RATE = 30  # seconds; what a new source server is told
-MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
-
-Moment = float | sa.ColumnElement[float]
-
 _table = source_servers.c
-_other = source_servers.alias("other").c
-
-
-@dataclass(frozen=True, slots=True)
-class SourceServer:
-    id: str
-    account: str
-    name: str
-    description: str
-    state: ServerState  # at the time of reading
-    offline: bool  # three heartbeats were missed; then also the state is Unavailable
-    inventory: Inventory
-    system_info: str
-    agent_version: str
-    heartbeat: float  # when the last one came
-    heartbeat_rate: int
-    error_code: str  # as the agent reports it
-    error_msg: str
-    job_id: str  # the newest job; empty: none yet
-    created: float
-    workgroup_id: str  # empty: in none
-    resource_group_id: str
-    bearers: Bearers | None  # who shows its identity; None: its agent does not tell
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFilter:
-    """All conditions hold together; an empty one does not count."""
-
-    ids: Sequence[str] = ()
-    job_id: str = ""
-    name: str = ""
-    state: str = ""
-    workgroup_id: str = ""
-    resource_group_id: str = ""
-    job_types: Sequence[int] = ()  # has a job of one of these types
-    tags: Sequence[Tag] = ()
 
 
 class SourceServers:
@@ -132,15 +89,15 @@ class SourceServers:
     def get(self, server_id: str) -> SourceServer:
         """NotFoundError when there is none."""
         with self._database.read() as connection:
-            return read(connection, server_id, self._database.now())
+            return serverrow.read(connection, server_id, self._database.now())
 
     def find(self, account: str, want: ServerFilter, page: Page) -> Listing[SourceServer]:
         """Newest first."""
         now = self._database.now()
         having = tagged(_table.id, account, Taggable.SOURCE, want.tags)
-        query = _NEWEST.where(*_conditions(account, want, now), *having)
+        query = serverrow.NEWEST.where(*serverrow.conditions(account, want, now), *having)
         with self._database.read() as connection:
-            return fetch(connection, query, page, _record, {"now": now})
+            return fetch(connection, query, page, serverrow.record, {"now": now})
 
     def heartbeat(self, server_id: str, beat: Heartbeat) -> None:
         """NotFoundError when there is none."""
@@ -168,7 +125,7 @@ class SourceServers:
         has changed. Hostnames may repeat: only names that people give are held against the others.
         """
         with self._database.write() as connection:
-            server = read(connection, server_id, self._database.now())
+            server = serverrow.read(connection, server_id, self._database.now())
             if server.state is ServerState.DELETING:
                 raise SourceServerStateError(f"the source server {server_id} is being deleted")
             if "name" in changes:
@@ -185,7 +142,7 @@ class SourceServers:
         """
         with self._database.write() as connection:
             now = self._database.now()
-            server = read(connection, server_id, now)
+            server = serverrow.read(connection, server_id, now)
             if server.state is ServerState.DELETING:
                 raise SourceServerStateError(f"the source server {server_id} is being deleted already")
             query = sa.select(jobs).where(jobs.c.source_id == server_id).order_by(jobs.c.created, jobs.c.id)
@@ -218,19 +175,11 @@ class SourceServers:
             return tuple(connection.execute(query).scalars())
 
 
-def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
-    """A source server inside the caller's transaction; NotFoundError when there is none."""
-    row = connection.execute(_ONE, {"now": now, "server_id": server_id}).first()
-    if row is None:
-        raise unknown(server_id)
-    return _record(row)
-
-
 def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-_STATE = SourceServer.__slots__.index("state")
+_WORKGROUPS = sa.select(_table.id, _table.workgroup_id).where(_table.id.in_(sa.bindparam("server_ids")))
 _TOLD: dict[str, Any] = {
     name: sa.bindparam(name)
     for name in ("inventory", "system_info", "agent_version", "error_code", "error_msg")
@@ -265,91 +214,3 @@ def _check_jobs(server_id: str, related: Sequence[Job], force: bool) -> None:
             f"the source server {server_id} has {', '.join(job.id for job in related)}",
             "delete these jobs first, or set Force=true to delete them together with the source server",
         )
-
-
-def _offline(now: Moment) -> sa.ColumnElement[bool]:
-    return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
-
-
-def state(now: Moment) -> sa.ColumnElement[str]:
-    """The one rule of a source server's state, in SQL so that listings can filter by it."""
-    running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
-    return sa.case(
-        (_table.deleting, ServerState.DELETING.value),
-        (sa.or_(_offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
-        (running, ServerState.IN_USE.value),
-        else_=ServerState.AVAILABLE.value,
-    )
-
-
-def _select(now: Moment) -> sa.Select[Any]:
-    """The columns are the fields of SourceServer in their order."""
-    newest = sa.select(jobs.c.id).where(jobs.c.source_id == _table.id)
-    newest = newest.order_by(jobs.c.created.desc(), jobs.c.id).limit(1)
-    columns: dict[str, sa.ColumnElement[Any]] = {
-        **dict(_table.items()),
-        "job_id": sa.func.coalesce(newest.scalar_subquery(), "").label("job_id"),
-        "state": state(now).label("state"),
-        "offline": _offline(now).label("offline"),
-    }
-    return sa.select(*(columns[field.name] for field in fields(SourceServer)))
-
-
-# Built once: to build them takes longer than to execute them.
-_ALL = _select(sa.bindparam("now", type_=sa.Float))
-_ONE = _ALL.where(_table.id == sa.bindparam("server_id"))
-_NEWEST = _ALL.order_by(_table.created.desc(), _table.id.desc())
-_WORKGROUPS = sa.select(_table.id, _table.workgroup_id).where(_table.id.in_(sa.bindparam("server_ids")))
-
-
-def _mine(account: str, wanted: str, now: float) -> list[sa.ColumnElement[bool]]:
-    """An account's source servers, all or those in a state.
-
-    Where few are in a state they are looked up by an index, and only these are held against the rule.
-
-    All that are Available have to be counted.
-    """
-    if not wanted:
-        return [_table.account == account]
-    running = sa.select(jobs.c.source_id).where(
-        jobs.c.account == account, jobs.c.status == Status.RUNNING.value
-    )
-    latest = now - MISSED_HEARTBEATS * HEARTBEAT_RATE  # no source server is told to come more often
-    few = {
-        ServerState.DELETING.value: (sa.select(_other.id).where(_other.deleting),),
-        ServerState.IN_USE.value: (running,),
-        ServerState.UNAVAILABLE.value: (
-            sa.select(_other.id).where(_other.heartbeat < latest),
-            sa.select(_other.id).where(_other.error_code != ""),
-        ),
-    }
-    if wanted not in few:
-        return [_table.account == account, state(now) == wanted]
-    mine = _table.account.concat("") == account  # not by the account's index: it has all of its sources
-    return [mine, state(now) == wanted, _table.id.in_(sa.union(*few[wanted]))]
-
-
-def _conditions(account: str, want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
-    conditions = _mine(account, want.state, now)
-    if want.ids:
-        conditions.append(_table.id.in_(want.ids))
-    if want.job_id:
-        of_job = sa.select(jobs.c.source_id).where(jobs.c.id == want.job_id)
-        conditions.append(_table.id.in_(of_job))
-    if want.name:
-        conditions.append(_table.name == want.name)
-    if want.workgroup_id:
-        conditions.append(_table.workgroup_id == want.workgroup_id)
-    if want.resource_group_id:
-        conditions.append(_table.resource_group_id == want.resource_group_id)
-    if want.job_types:
-        of_types = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.job_type.in_(want.job_types))
-        conditions.append(of_types)
-    return conditions
-
-
-def _record(row: Any) -> SourceServer:
-    """By the columns' places: by their names it takes several times as long."""
-    values = list(row)
-    values[_STATE] = ServerState(values[_STATE])
-    return SourceServer(*values)

@@ -7,7 +7,7 @@ from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 from rehost.core.clones import Bearers
 from rehost.core.server import Disk, Inventory, KernelLevel, Partition, device_name, gib
-from rehost.store.servers import SourceServer
+from rehost.store.serverrow import SourceServer
 from rehost.store.tags import Tag
 
 OFFLINE = "SourceServer.Offline"

@@ -22,7 +22,7 @@ from rehost.api.values import Values
 from rehost.core.errors import NotFoundError
 from rehost.core.server import ServerState
 from rehost.store.paging import Page
-from rehost.store.servers import ServerFilter, SourceServer
+from rehost.store.serverrow import ServerFilter, SourceServer
 
 JOB_TYPES = choices("0", "1", "2", "3")
 
