@@ -12,7 +12,7 @@ def parse(text: str) -> float:
     """Unix seconds; ValueError for any other form and for times that no calendar has."""
     if not _FORM.fullmatch(text):
         raise ValueError(f"not a time of the form YYYY-MM-DDThh:mm:ssZ: {text!r}")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
 def write(seconds: float) -> str:

@@ -182,7 +182,7 @@ def _grounds() -> sa.Select[Any]:
     account, name = sa.bindparam("account", type_=sa.String), sa.bindparam("name", type_=sa.String)
     unfinished = sa.or_(*(jobs.c.status == status.value for status in UNFINISHED))
     other = sa.select(jobs.c.id).where(jobs.c.source_id == source_servers.c.id, unfinished).limit(1)
-    named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name, jobs.c.name != "")
+    named = sa.select(jobs.c.id).where(jobs.c.account == account, jobs.c.name == name)
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
     return sa.select(
         source_servers.c.account,
@@ -199,7 +199,8 @@ _NEWEST = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id.desc())
 
 
 def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
-    asked = {"account": account, "name": spec.name, "now": now, "source_id": spec.source_id}
+    name = spec.name or None  # NULL is no job's name: all that have none would be looked at
+    asked = {"account": account, "name": name, "now": now, "source_id": spec.source_id}
     found = connection.execute(_GROUNDS, asked).first()
     if found is None or found.account != account:
         raise unknown(spec.source_id)

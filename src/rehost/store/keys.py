@@ -6,7 +6,7 @@ import re
 import secrets
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -24,7 +24,6 @@ KEPT_EXPIRED = 86400.0  # seconds that a temporary key is known as expired befor
 
 TOKEN = re.compile(r"CAIS[A-Za-z0-9]{92}")  # what a security token looks like
 
-_ONE = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -67,6 +66,10 @@ class Session:
 
     key: AccessKey
     token: str = field(repr=False)
+
+
+_ALL = sa.select(*(access_keys.c[field.name] for field in fields(AccessKey)))
+_ONE = _ALL.where(access_keys.c.id == sa.bindparam("key_id"))
 
 
 class AccessKeys:
@@ -119,7 +122,7 @@ class AccessKeys:
         return None if row is None else self._record(row)
 
     def all(self, account: str | None = None) -> tuple[AccessKey, ...]:
-        query = sa.select(access_keys).order_by(access_keys.c.created, access_keys.c.id)
+        query = _ALL.order_by(access_keys.c.created, access_keys.c.id)
         if account is not None:
             query = query.where(access_keys.c.account == account)
         with self._database.read() as connection:
@@ -155,8 +158,9 @@ class AccessKeys:
             connection.execute(access_keys.insert().values(**row))
 
     def _record(self, row: Any) -> AccessKey:
-        columns = {**row._mapping, "secret": self._box.open(row.secret, row.id)}
-        return AccessKey(**{**columns, "status": KeyStatus(row.status)})
+        """By the columns' places, as in `serverrow.record`."""
+        key_id, account, sealed, status, *others = row
+        return AccessKey(key_id, account, self._box.open(sealed, key_id), KeyStatus(status), *others)
 
 
 def generate() -> tuple[str, str]:
