@@ -267,7 +267,8 @@ def _check_jobs(server_id: str, related: Sequence[Job], force: bool) -> None:
         )
 
 
-def _offline(now: Moment) -> sa.ColumnElement[bool]:
+def offline(now: Moment) -> sa.ColumnElement[bool]:
+    """Of a row of `source_servers`."""
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
 
@@ -276,7 +277,7 @@ def state(now: Moment) -> sa.ColumnElement[str]:
     running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
     return sa.case(
         (_table.deleting, ServerState.DELETING.value),
-        (sa.or_(_offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
+        (sa.or_(offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
         (running, ServerState.IN_USE.value),
         else_=ServerState.AVAILABLE.value,
     )
@@ -290,7 +291,7 @@ def _select(now: Moment) -> sa.Select[Any]:
         **dict(_table.items()),
         "job_id": sa.func.coalesce(newest.scalar_subquery(), "").label("job_id"),
         "state": state(now).label("state"),
-        "offline": _offline(now).label("offline"),
+        "offline": offline(now).label("offline"),
     }
     return sa.select(*(columns[field.name] for field in fields(SourceServer)))
 
