@@ -25,6 +25,7 @@ import uvloop
 from bench.apiserver import secret, source_id
 from rehost.agent.reporter import INTERVAL
 from rehost.core.agentapi import ASSIGNMENT_WAIT, DiskProgress, Heartbeat, Phase, Progress
+from rehost.core.clones import HEADER, Boot, Hardware
 from rehost.core.round import RoundKind
 from rehost.core.server import Disk
 from rehost.wire.tls import SERVER_NAME, client_context
@@ -77,6 +78,7 @@ class Link:
 class Agent:
     def __init__(self, number: int, port: int, tls: ssl.SSLContext | None, counts: Counts) -> None:
         self._number, self._counts = number, counts
+        self._boot = Boot(f"{number:032x}", Hardware(f"{number:032x}", ()))
         self._heart, self._polls, self._reports = (Link(port, tls) for _ in range(3))
         self._reporter: asyncio.Task[None] | None = None
 
@@ -136,7 +138,8 @@ class Agent:
     def _head(self, method: str, target: str, more: str = "") -> bytes:
         return (
             f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {source_id(self._number)}:{secret(self._number)}\r\n{more}\r\n"
+            f"Authorization: Bearer {source_id(self._number)}:{secret(self._number)}\r\n"
+            f"{HEADER}: {self._boot.header()}\r\n{more}\r\n"
         ).encode()
 
 

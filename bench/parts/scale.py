@@ -26,8 +26,8 @@ from rehost.store.schema import source_servers
 from rehost.store.store import Store
 from tests.cli.serving import ControlPlane
 
-_SHARES = (0.1, 0.25, 0.5, 1.0)  # of the jobs, one after the other
-_ARRIVE = 150  # agents a second, at the beginning
+_SHARES = (0.25, 0.5, 1.0)  # of the jobs, one after the other
+_ARRIVE = 200  # agents a second, at the beginning
 _SETTLE = 5.0  # seconds between the last start and the measurement
 _COMMANDS = _SCHEDULED = 10  # in each measurement
 _FINISHED = 20  # jobs that end by the real protocol

@@ -1,6 +1,8 @@
 """The agents' API: registration, heartbeats, assignments by long poll, progress, results, files."""
 
+import asyncio
 import hashlib
+import random
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -79,7 +81,7 @@ class Agents:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.store
-        self._identities = Identities(self._store.servers.authenticate, self._store.clones.meet)
+        self._identities = Identities(self._store.clones.check)
         self._heartbeats = Heartbeats(self._store.servers.heartbeats)
         self._progress = Batches(self._store.copies.record)
         self._answers: dict[str, AssignmentAnswer] = {}  # by source id, as given last
@@ -89,7 +91,7 @@ class Agents:
         if not _SECRET.fullmatch(asked.secret):
             raise InvalidValueError("the agent's secret is not 64 hexadecimal digits", "update the agent")
         server = await _call(self._store.servers.register, asked)
-        await self._identities.meet(server.id, request)
+        await self._identities.registered(server.id, asked.secret, request)
         return _json(agentapi.Registered(server.id, server.heartbeat_rate))
 
     async def heartbeat(self, request: Request) -> Response:
@@ -137,6 +139,8 @@ class Agents:
         told = await _read(request, agentapi.Progress)
         if source_id not in await self._progress.put(source_id, told):
             await self._identities.verified(request)
+        # They come again a second after the answer: not all together that were written together.
+        await asyncio.sleep(random.uniform(0.0, self._progress.pause))
         return _json({})
 
     async def result(self, request: Request) -> Response:

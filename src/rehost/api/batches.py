@@ -1,40 +1,44 @@
-"""What many say all the time, in few transactions.
+"""What many say or ask all the time, in few transactions.
 
-What comes alone is written at once. What comes while other is being written, or soon after, is written
-together, of each the newest only; who says it waits meanwhile, and so comes as often as there is room for.
+What comes alone is taken at once. What comes while other is being taken, or soon after, is taken together, of
+each key the newest only; who says it waits meanwhile, and so comes as often as there is room for.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 import anyio.to_thread
 
 PAUSE = 0.25  # seconds between two transactions
-SHARE = 0.1  # of the time is written: all writers of a database take turns, and others want to have some
-LONGEST = 5.0  # seconds of a pause: nobody is kept waiting for as long as it waits for an answer
+SHARE = 0.1  # of the time is for them: all writers of a database take turns, and others want to have some
+LONGEST = 3.0  # seconds of a pause: an agent waits 15 for its answer
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+A = TypeVar("A")
+Write = Callable[[Mapping[K, T]], A]
 
 
-class Batches(Generic[T]):
-    """`write` keeps what came, by its key; what it answers each hears whose word was among that."""
+class Batches(Generic[K, T, A]):
+    """`write` takes what came, by its key; what it answers each hears whose word was among that."""
 
-    def __init__(self, write: Callable[[Mapping[str, T]], frozenset[str]], pause: float = PAUSE) -> None:
+    def __init__(self, write: Write[K, T, A], pause: float = PAUSE) -> None:
         self._write = write
-        self._pause = pause
-        self._waiting: dict[str, T] = {}
-        self._told: asyncio.Future[frozenset[str]] | None = None  # of those that wait now
+        self._least = pause
+        self.pause = pause  # seconds, before the next transaction
+        self._waiting: dict[K, T] = {}
+        self._told: asyncio.Future[A] | None = None  # of those that wait now
         self._writer: asyncio.Task[None] | None = None
 
-    async def put(self, key: str, word: T) -> frozenset[str]:
-        """Durable when it returns. None stands for nothing new: it takes no other word's place."""
+    async def put(self, key: K, word: T) -> A:
+        """Done when it returns. None stands for nothing new: it takes no other word's place."""
         if word is not None or key not in self._waiting:
             self._waiting[key] = word
         return await asyncio.shield(self._next())
 
-    def _next(self) -> "asyncio.Future[frozenset[str]]":
+    def _next(self) -> "asyncio.Future[A]":
         loop = asyncio.get_running_loop()
         if self._told is None:
             self._told = loop.create_future()
@@ -52,7 +56,8 @@ class Batches(Generic[T]):
             except Exception as error:  # noqa: BLE001  each is told, and comes again
                 told.set_exception(error)
                 told.exception()  # somebody has seen it, also if all have gone meanwhile
-            await asyncio.sleep(pause_after(time.monotonic() - began, self._pause))
+            self.pause = pause_after(time.monotonic() - began, self._least)
+            await asyncio.sleep(self.pause)
 
 
 def pause_after(seconds: float, least: float) -> float:

@@ -2,14 +2,15 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from rehost.api.batches import PAUSE, Batches
+from rehost.api.batches import Write as WriteMany
 from rehost.core.agentapi import Heartbeat
 
 FORGET = 300.0  # seconds until all is written again, whatever is thought to be there
 
-Write = Callable[[Mapping[str, Heartbeat | None]], frozenset[str]]
+Write = WriteMany[str, Heartbeat | None, frozenset[str]]
 
 
 class Heartbeats:
