@@ -45,4 +45,4 @@ def test_of_each_the_newest_word_is_written_and_nothing_new_takes_no_place() -> 
     ("took", "pause"), [(0.0, PAUSE), (0.01, PAUSE), (0.1, 0.1 * (1 / SHARE - 1)), (60.0, LONGEST)]
 )
 def test_writing_takes_a_share_of_the_time_only(took: float, pause: float) -> None:
-    assert pause_after(took, PAUSE) == pytest.approx(pause)
+    assert pause_after(took, PAUSE, SHARE) == pytest.approx(pause)

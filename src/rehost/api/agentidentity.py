@@ -5,14 +5,13 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from rehost.api.batches import Batches, Write
+from rehost.api.batches import HALF, SOON, Batches, Write
 from rehost.core import clones
 from rehost.core.errors import AgentIdentityError, RehostError
 from rehost.store.clones import Claim
 from rehost.store.servers import hash_secret
 
 TRUSTED = 60.0  # seconds: another process may have met another machine since
-PAUSE = 0.02  # seconds between two looks: after a restart all agents come at once
 
 Check = Write[Claim, None, Mapping[Claim, RehostError]]  # see `store.clones`
 
@@ -21,7 +20,7 @@ class Identities:
     """What was right stays right for a minute, as long as its source server is there."""
 
     def __init__(self, check: Check) -> None:
-        self._checks = Batches(check, PAUSE)
+        self._checks = Batches(check, SOON, HALF)
         self._known: dict[str, Claim] = {}  # by source id
         self._forget_at = 0.0
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from rehost.api import arrival
 from rehost.api.agentidentity import Identities
-from rehost.api.batches import Batches
+from rehost.api.batches import HALF, SOON, Batches
 from rehost.api.heartbeats import Heartbeats
 from rehost.api.services import Services
 from rehost.api.wakeups import TICK, Waiter
@@ -57,6 +57,7 @@ _STATUS: tuple[tuple[type[RehostError], int], ...] = (
 _log = structlog.get_logger()
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
+Looks = Batches[str, None, dict[str, AssignmentAnswer]]
 
 
 def routes(services: Services) -> list[Route]:
@@ -84,6 +85,7 @@ class Agents:
         self._identities = Identities(self._store.clones.check)
         self._heartbeats = Heartbeats(self._store.servers.heartbeats)
         self._progress = Batches(self._store.copies.record)
+        self._looks: Looks = Batches(self._store.assignments.answers, SOON, HALF)
         self._answers: dict[str, AssignmentAnswer] = {}  # by source id, as given last
 
     async def register(self, request: Request) -> Response:
@@ -115,18 +117,17 @@ class Agents:
         while True:
             answer = self._answers.get(source_id)
             if answer is None or hasty or waiter.told or answer.version != waiter.version:
-                answer = self._answers[source_id] = await _call(self._assignment, source_id)
+                answer = self._answers[source_id] = await self._assignment(source_id)
             closing = self._services.wakeups.closed
             if answer.version != waiter.version or closing or anyio.current_time() >= end:
                 return answer
             await waiter.wait(end - anyio.current_time())
 
-    def _assignment(self, source_id: str) -> AssignmentAnswer:
-        try:
-            version, assignment = self._store.assignments.get(source_id)
-            return AssignmentAnswer(version, assignment, self._store.jobs.repeated(source_id))
-        except NotFoundError:  # deleted since the poll began
-            raise self._deleted(source_id) from None
+    async def _assignment(self, source_id: str) -> AssignmentAnswer:
+        answer = (await self._looks.put(source_id, None)).get(source_id)
+        if answer is None:  # deleted since the poll began
+            raise self._deleted(source_id)
+        return answer
 
     def _deleted(self, source_id: str) -> AgentIdentityError:
         self._identities.forget(source_id)

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 PAUSE = 0.25  # seconds between two transactions
 SHARE = 0.1  # of the time is for them: all writers of a database take turns, and others want to have some
+SOON, HALF = 0.02, 0.5  # the same two, of those that hardly ever write: they take no turns
 LONGEST = 3.0  # seconds of a pause: an agent waits 15 for its answer
 
 K = TypeVar("K", bound=Hashable)
@@ -24,9 +25,9 @@ Write = Callable[[Mapping[K, T]], A]
 class Batches(Generic[K, T, A]):
     """`write` takes what came, by its key; what it answers each hears whose word was among that."""
 
-    def __init__(self, write: Write[K, T, A], pause: float = PAUSE) -> None:
+    def __init__(self, write: Write[K, T, A], pause: float = PAUSE, share: float = SHARE) -> None:
         self._write = write
-        self._least = pause
+        self._least, self._share = pause, share
         self.pause = pause  # seconds, before the next transaction
         self._waiting: dict[K, T] = {}
         self._told: asyncio.Future[A] | None = None  # of those that wait now
@@ -56,10 +57,10 @@ class Batches(Generic[K, T, A]):
             except Exception as error:  # noqa: BLE001  each is told, and comes again
                 told.set_exception(error)
                 told.exception()  # somebody has seen it, also if all have gone meanwhile
-            self.pause = pause_after(time.monotonic() - began, self._least)
+            self.pause = pause_after(time.monotonic() - began, self._least, self._share)
             await asyncio.sleep(self.pause)
 
 
-def pause_after(seconds: float, least: float) -> float:
+def pause_after(seconds: float, least: float, share: float) -> float:
     """Until the next transaction, after one that took so long."""
-    return max(least, min(seconds * (1 / SHARE - 1), LONGEST))
+    return max(least, min(seconds * (1 / share - 1), LONGEST))
