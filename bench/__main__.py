@@ -1,6 +1,7 @@
 """Measures rehost, and others at the same work; `docs/benchmarks.md` says what and why.
 
     python -m bench [PART ...] [--size GIB] [--rounds N] [--quick] [--folder DIR] [--out DIR]
+                           [--sources N] [--jobs N] [--seconds S]
 
 Needs root (loop devices, network namespaces), and about five times `--size` of room in `--folder`.
 Writes results.md, results.json, plot.svg and plot.png into `--out`. Results of other parts that are there
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from bench import plot, report
-from bench.parts import api, fleet, full, incremental, overhead
+from bench.parts import api, fleet, full, incremental, overhead, scale
 from bench.plan import Plan
 from bench.result import Result
 
@@ -31,6 +32,7 @@ PARTS: dict[str, Callable[[Plan], Result]] = {
     "api": api.compared,
     "rows": api.growth,
     "fleet": fleet.connected,
+    "scale": scale.many_jobs,
 }
 
 
@@ -38,7 +40,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupted)
     arguments = _arguments()
     size = arguments.size or (1.0 if arguments.quick else 8.0)
-    plan = Plan(arguments.folder, size, arguments.rounds or (1 if arguments.quick else 3), arguments.quick)
+    plan = Plan(
+        arguments.folder, size, arguments.rounds or (1 if arguments.quick else 3), arguments.quick,
+        *_scale(arguments),
+    )  # fmt: skip
     arguments.out.mkdir(parents=True, exist_ok=True)
     known = arguments.out / "results.json"
     results = {one.part: one for one in (report.from_json(known.read_bytes()) if known.exists() else ())}
@@ -62,6 +67,12 @@ def _write(results: list[Result], out: Path) -> None:
     plot.save(results, out)
 
 
+def _scale(arguments: argparse.Namespace) -> tuple[int, int, float]:
+    usual = (1000, 200, 10.0) if arguments.quick else (10_000, 2000, 30.0)
+    given = (arguments.sources, arguments.jobs, arguments.seconds)
+    return (given[0] or usual[0], given[1] or usual[1], given[2] or usual[2])
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -72,6 +83,9 @@ def _arguments() -> argparse.Namespace:
         "--rounds", type=int, help="of incremental runs; of full copies one less, over links two (3)"
     )
     parser.add_argument("--quick", action="store_true", help="a small disk, one round: under four minutes")
+    parser.add_argument("--sources", type=int, help="of scale (10,000)")
+    parser.add_argument("--jobs", type=int, help="of scale, that run at once at its end (2,000)")
+    parser.add_argument("--seconds", type=float, help="of scale, of each measurement (30)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--out", type=Path, default=Path("bench-results"))
     return parser.parse_args()

@@ -39,7 +39,7 @@ def secret(number: int) -> str:
     return f"{number:064x}"
 
 
-def _source(number: int, account: str, now: float) -> dict[str, Any]:
+def source(number: int, account: str, now: float) -> dict[str, Any]:
     return {
         "id": source_id(number), "account": account, "secret_hash": hash_secret(secret(number)),
         "name": f"web{number}", "description": "a web server", "deleting": False, "inventory": INVENTORY,
@@ -63,13 +63,13 @@ def _job(number: int, now: float) -> dict[str, Any]:
 
 def _creating(first: int, now: float) -> Iterator[dict[str, Any]]:
     for place, account in enumerate(CREATING):
-        yield from (_source(first + place * EACH + number, account, now) for number in range(EACH))
+        yield from (source(first + place * EACH + number, account, now) for number in range(EACH))
 
 
 def fill(world: World, rows: int, creating: bool) -> None:
     now = time.time()
     with world.store.database.write() as connection:
-        connection.execute(source_servers.insert(), [_source(number, ACCOUNT, now) for number in range(rows)])
+        connection.execute(source_servers.insert(), [source(number, ACCOUNT, now) for number in range(rows)])
         connection.execute(jobs.insert(), [_job(number, now) for number in range(rows)])
         if creating:
             connection.execute(source_servers.insert(), list(_creating(rows, now)))

@@ -1,74 +1,154 @@
-"""Many agents in one process: `python -m bench.fleet PORT AGENTS WARM SECONDS`.
+"""Many agents in one process: `python -m bench.fleet PORT AGENTS WARM [--ca FILE] [--carry-out]`.
 
-Each has two connections, as a real agent has: a heartbeat every 30 s on one, long polls on the other. It says
-`warm` once all are there, a line `source id, seconds since 1970` for each command that was delivered, and at
-the end how many heartbeats and polls were answered since then, and how many requests failed.
+Each has two connections, as a real agent has: a heartbeat every 30 s on one, long polls on the other. Those
+that carry runs out have a third one and tell progress on it as `agent.reporter` does; their copies never end.
+
+It says `warm` once all are there, and a line `heard SOURCE SECONDS RUN` (since 1970; RUN is - if there is
+nothing to do) for each command that was delivered. Each line of its input it answers with a line of counts,
+and it ends with its input.
 """
 
+import argparse
 import asyncio
 import json
 import random
+import ssl
 import sys
 import time
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvloop
 
 from bench.apiserver import secret, source_id
-from rehost.core.agentapi import ASSIGNMENT_WAIT, Heartbeat
+from rehost.agent.reporter import INTERVAL
+from rehost.core.agentapi import ASSIGNMENT_WAIT, DiskProgress, Heartbeat, Phase, Progress
+from rehost.core.clones import HEADER, Boot, Hardware
+from rehost.core.round import RoundKind
+from rehost.core.server import Disk
+from rehost.wire.tls import SERVER_NAME, client_context
 from tests.api.world import INVENTORY
 
 RATE = 30.0  # seconds between heartbeats
-_BODY = msgspec.json.encode(Heartbeat(INVENTORY, '{"cores":"2","memory":"2048"}', "0.1.0"))
+SMALL = replace(INVENTORY, disks=(Disk(0, "/dev/sda", 1 << 20),))  # of those that carry runs out
+_TOTAL, _SPEED = 100 << 30, 30 << 20  # what these say of their disk: it takes an hour
 
 
-class Fleet:
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.beats = self.polls = self.failures = 0
+@dataclass(slots=True)
+class Counts:
+    """Answers, by what was asked."""
 
-    async def heart(self, number: int, first: float) -> None:
+    beats: int = 0
+    polls: int = 0
+    progress: int = 0
+    failures: int = 0
+
+    def line(self) -> str:
+        return f"counts {self.beats} {self.polls} {self.progress} {self.failures}"
+
+
+class Link:
+    """An agent's kept connection; opened again after a failure."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
+        self._port, self._tls = port, tls
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def exchange(self, request: bytes) -> dict[str, Any]:
+        """The answer; OSError or IncompleteReadError, and the connection is closed."""
+        try:
+            if self._streams is None:
+                name = SERVER_NAME if self._tls else None
+                self._streams = await asyncio.open_connection(
+                    "127.0.0.1", self._port, ssl=self._tls, server_hostname=name
+                )
+            return await _exchange(*self._streams, request)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+        self._streams = None
+
+
+class Agent:
+    def __init__(self, number: int, port: int, tls: ssl.SSLContext | None, counts: Counts) -> None:
+        self._number, self._counts = number, counts
+        self._boot = Boot(f"{number:032x}", Hardware(f"{number:032x}", ()))
+        self._heart, self._polls, self._reports = (Link(port, tls) for _ in range(3))
+        self._reporter: asyncio.Task[None] | None = None
+
+    async def heart(self, first: float, body: bytes) -> None:
+        """On a connection of its own each: the server closes one that rests for as long as between two."""
         await asyncio.sleep(first)
-        head = self._head("POST", "/agent/v1/heartbeat", number, f"Content-Length: {len(_BODY)}\r\n")
         while True:
             began = time.monotonic()
-            try:
-                await self._once(head + _BODY)
-                self.beats += 1
-            except (OSError, asyncio.IncompleteReadError):
-                self.failures += 1
+            if await self._ask(self._heart, self._post("heartbeat", body)) is not None:
+                self._counts.beats += 1
+            self._heart.close()
             await asyncio.sleep(max(0.0, RATE - (time.monotonic() - began)))
 
-    async def _once(self, request: bytes) -> None:
-        """On a connection of its own: the server closes one that rests for as long as between two beats."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            await _exchange(reader, writer, request)
-        finally:
-            writer.close()
-
-    async def poll(self, number: int, first: float) -> None:
+    async def poll(self, first: float, carry_out: bool) -> None:
         await asyncio.sleep(first)
         version = -1
         while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                while True:
-                    target = f"/agent/v1/assignment?version={version}&wait={ASSIGNMENT_WAIT}"
-                    answer = await _exchange(reader, writer, self._head("GET", target, number))
-                    self.polls += 1
-                    if version not in (-1, answer["version"]):
-                        print(source_id(number), time.time(), flush=True)
-                    version = answer["version"]
-            except (OSError, asyncio.IncompleteReadError):
-                self.failures += 1
+            target = f"/agent/v1/assignment?version={version}&wait={ASSIGNMENT_WAIT}"
+            answer = await self._ask(self._polls, self._head("GET", target))
+            if answer is None:
                 await asyncio.sleep(1)
+                continue
+            self._counts.polls += 1
+            wanted = answer["assignment"]
+            if version != answer["version"]:
+                if version != -1:
+                    run = wanted["run"] if wanted else "-"
+                    print("heard", source_id(self._number), time.time(), run, flush=True)
+                if carry_out:
+                    self._carry_out(wanted)
+            version = answer["version"]
 
-    def _head(self, method: str, target: str, number: int, more: str = "") -> bytes:
+    def _carry_out(self, wanted: dict[str, Any] | None) -> None:
+        if self._reporter is not None:
+            self._reporter.cancel()
+        self._reporter = asyncio.create_task(self._report(wanted)) if wanted else None
+
+    async def _report(self, run: dict[str, Any]) -> None:
+        began = time.monotonic()
+        while True:
+            body = msgspec.json.encode(_progress(run, time.monotonic() - began))
+            if await self._ask(self._reports, self._post("progress", body)) is not None:
+                self._counts.progress += 1
+            await asyncio.sleep(INTERVAL)
+
+    async def _ask(self, link: Link, request: bytes) -> dict[str, Any] | None:
+        """None, and it counts, when there is no answer or a refusal."""
+        try:
+            return await link.exchange(request)
+        except (OSError, asyncio.IncompleteReadError):
+            self._counts.failures += 1
+            return None
+
+    def _post(self, what: str, body: bytes) -> bytes:
+        return self._head("POST", f"/agent/v1/{what}", f"Content-Length: {len(body)}\r\n") + body
+
+    def _head(self, method: str, target: str, more: str = "") -> bytes:
         return (
             f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {source_id(number)}:{secret(number)}\r\n{more}\r\n"
+            f"Authorization: Bearer {source_id(self._number)}:{secret(self._number)}\r\n"
+            f"{HEADER}: {self._boot.header()}\r\n{more}\r\n"
         ).encode()
+
+
+def _progress(run: dict[str, Any], seconds: float) -> Progress:
+    done = min(int(seconds * _SPEED), _TOTAL - 1)
+    disk = DiskProgress(
+        0, _TOTAL, done, done, done, done, float(_SPEED), (_TOTAL - done) / _SPEED, float(_SPEED), 4096
+    )
+    return Progress(run["run"], run["generation"], Phase.COPYING, 1, RoundKind.BASELINE, (disk,))
 
 
 async def _exchange(
@@ -83,21 +163,31 @@ async def _exchange(
     return answer
 
 
-async def run(port: int, agents: int, warm: float, seconds: float) -> None:
+async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: bool) -> None:
     """Beats and polls are spread over the time between two of them, as they are in a fleet that has grown."""
-    fleet, dice = Fleet(port), random.Random(1)
+    counts, dice = Counts(), random.Random(1)
+    tls = client_context(ca.read_text()) if ca else None
+    inventory = SMALL if carry_out else INVENTORY
+    beat = msgspec.json.encode(Heartbeat(inventory, '{"cores":"2","memory":"2048"}', "0.1.0"))
     tasks = []
     for number in range(agents):
-        tasks.append(asyncio.create_task(fleet.poll(number, dice.uniform(0, warm * 0.6))))
-        tasks.append(asyncio.create_task(fleet.heart(number, dice.uniform(0, RATE))))
+        agent = Agent(number, port, tls, counts)
+        tasks.append(asyncio.create_task(agent.poll(dice.uniform(0, warm * 0.6), carry_out)))
+        tasks.append(asyncio.create_task(agent.heart(dice.uniform(0, RATE), beat)))
     await asyncio.sleep(warm)
     print("warm", flush=True)
-    before = (fleet.beats, fleet.polls, fleet.failures)
-    await asyncio.sleep(seconds)
-    print("over", fleet.beats - before[0], fleet.polls - before[1], fleet.failures - before[2], flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(counts.line(), flush=True)
     for task in tasks:
         task.cancel()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("agents", type=int)
+    parser.add_argument("warm", type=float)
+    parser.add_argument("--ca", type=Path)
+    parser.add_argument("--carry-out", action="store_true")
+    asked = parser.parse_args()
+    uvloop.run(run(asked.port, asked.agents, asked.warm, asked.ca, asked.carry_out))

@@ -13,6 +13,9 @@ class Plan:
     size: float  # GiB, of the disk that is copied on loopback; others are parts of it
     rounds: int
     quick: bool
+    sources: int = 10_000  # these three: of `scale`
+    jobs: int = 2000  # that run at once
+    seconds: float = 30.0  # of each measurement
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -50,9 +50,28 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / sysconf("SC_CLK_TCK")
 
 
+def cpu_of_family(pid: int) -> float:
+    """CPU seconds so far of a process and its children, those too that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = sum(map(int, fields[11:15])) / sysconf("SC_CLK_TCK")
+    return own + sum(map(cpu_of, descendants(pid)))
+
+
 def memory_of(pid: int) -> int:
     """Bytes of anonymous memory."""
     return _anonymous(pid)
+
+
+def pss_of(pid: int) -> int:
+    """Bytes: what a process shares with others counts in parts."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+
+
+def most_memory_of(pid: int) -> int:
+    """Bytes, the most that it ever had, with what it shares."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
 
 def wait_until_childless(pid: int) -> None:

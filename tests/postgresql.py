@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,8 @@ _SETTINGS = (
 class Cluster:
     """Databases of one server, which can be stopped and started."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, settings: Sequence[str] = _SETTINGS) -> None:
+        self._folder, self._settings = folder, settings
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,7 +57,7 @@ class Cluster:
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def start(self) -> None:
-        options = [part for setting in _SETTINGS for part in ("-c", setting)]
+        options = [part for setting in self._settings for part in ("-c", setting)]
         command = _as_nobody(
             str(PROGRAMS / "postgres"), "-D", str(self._data), "-k", str(self._folder), *options
         )
@@ -71,6 +71,12 @@ class Cluster:
             self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode", "fast", "--silent")
             self._process.wait(60)
             self._process = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose children do the work."""
+        assert self._process is not None, "it is not started"
+        return self._process.pid
 
     @property
     def _data(self) -> Path:
@@ -98,12 +104,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(settings: Sequence[str] = _SETTINGS) -> Iterator[Cluster]:
     """Not among the tests' other files: a socket's path is short, and others than root go there."""
     folder = Path(tempfile.mkdtemp(prefix="rehost-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _UNPRIVILEGED)
-    made = Cluster(folder)
+    made = Cluster(folder, settings)
     try:
         made.prepare()
         yield made

@@ -443,9 +443,9 @@ def test_progress_of_the_agent_is_the_jobs(world: World) -> None:
     world.store.jobs.apply(job, Event.PREPARED, "test")
     disk = DiskProgress(0, 100, 50, 50, 40, 50, 10.0, 5.0)
     told = Progress(run, int(generation), Phase.COPYING, 1, RoundKind.BASELINE, (disk,))
-    world.store.runs.record_progress(source.id, told)
+    world.store.copies.record({source.id: told})
     first = described(world, job)
     assert 0 < first["Progress"] < 80
     assert '"done":50' in first["StatusInfo"]
-    world.store.runs.record_progress(source.id, replace(told, disks=(replace(disk, done=10),)))
+    world.store.copies.record({source.id: replace(told, disks=(replace(disk, done=10),))})
     assert described(world, job)["Progress"] == first["Progress"]

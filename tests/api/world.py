@@ -84,8 +84,8 @@ class Workflows:
     def signal(self, workflow_id: str) -> None:
         self.signalled.append(workflow_id)
 
-    def state(self, workflow_id: str) -> WorkflowState:
-        return WorkflowState.ACTIVE
+    def states(self, workflow_ids: Sequence[str]) -> dict[str, WorkflowState]:
+        return dict.fromkeys(workflow_ids, WorkflowState.ACTIVE)
 
     def close(self) -> None:
         pass

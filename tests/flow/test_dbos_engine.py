@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rehost.flow import dbos_engine
 from rehost.flow.dbos_engine import DbosEngine
 from rehost.flow.engine import Context, InterruptedByStopError, WorkflowState
 from tests.loopdisks import LoopDisks, fill
@@ -91,16 +92,16 @@ def opened(place: Path | str, steps: Steps) -> Iterator[Callable[[], DbosEngine]
 
 
 def _until_ended(engine: DbosEngine, workflow_id: str) -> None:
-    while engine.state(workflow_id) is not WorkflowState.ENDED:
+    while engine.states([workflow_id])[workflow_id] is not WorkflowState.ENDED:
         threading.Event().wait(0.05)
 
 
 def test_a_signal_wakes_a_workflow(opened: Callable[[], DbosEngine], steps: Steps) -> None:
     engine = opened()
-    assert engine.state("w") is WorkflowState.UNKNOWN
+    assert engine.states(["w"])["w"] is WorkflowState.UNKNOWN
     engine.start("listening", "w", "a")
     steps.wait_for("a begins")
-    assert engine.state("w") is WorkflowState.ACTIVE
+    assert engine.states(["w"])["w"] is WorkflowState.ACTIVE
     engine.signal("w")
     _until_ended(engine, "w")
     assert steps.done == ["a begins", "a ends"]
@@ -121,6 +122,22 @@ def test_signals_to_nobody_are_without_effect(opened: Callable[[], DbosEngine], 
     engine.signal("w")
     _until_ended(engine, "w")
     engine.signal("w")
+
+
+def test_the_states_of_many_are_looked_up_together(
+    opened: Callable[[], DbosEngine], steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbos_engine, "MANY", 2)
+    engine = opened()
+    for number in range(4):
+        engine.start("listening", f"w{number}", str(number))
+    engine.signal("w0")
+    _until_ended(engine, "w0")
+    active = dict.fromkeys(("w1", "w2", "w3"), WorkflowState.ACTIVE)
+    assert engine.states(["w0", "w1", "nobody", "w2", "w3"]) == active | {
+        "w0": WorkflowState.ENDED, "nobody": WorkflowState.UNKNOWN,
+    }  # fmt: skip
+    assert engine.states([]) == {}
 
 
 def test_an_id_is_started_once(opened: Callable[[], DbosEngine], steps: Steps) -> None:
@@ -199,6 +216,7 @@ KILLED = """
 import os, sys
 from contextlib import closing
 from pathlib import Path
+from rehost.flow import dbos_engine
 from rehost.flow.dbos_engine import DbosEngine
 
 log = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -220,7 +238,7 @@ async def workflow(context):
 
 engine = DbosEngine(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1]), {"w": workflow})
 engine.start("w", "id")
-while engine.state("id").name != "ENDED":
+while engine.states(["id"])["id"].name != "ENDED":
     pass
 engine.close()
 """
@@ -235,7 +253,7 @@ def test_what_another_version_was_at_is_unknown_and_can_be_started(
     command = [sys.executable, "-W", "error", "-c", OLDER, place, tmp_path / "log", "die"]
     assert subprocess.run(command, check=False).returncode == -9
     engine = opened()
-    assert engine.state("id") is WorkflowState.UNKNOWN
+    assert engine.states(["id"])["id"] is WorkflowState.UNKNOWN
     engine.start("held", "id")
     _until_ended(engine, "id")
     assert steps.done == ["holding", "held", "after"]

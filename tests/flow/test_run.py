@@ -1,10 +1,12 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from rehost.compute.driver import ImageState, Trimmed
 from rehost.compute.memory import MemoryDriver
@@ -300,7 +302,10 @@ def test_a_failed_cleaning_goes_on_where_it_was(world: World) -> None:
 
 def _until_ended(world: World, run: str, generation: int) -> None:
     ended = threading.Event()
-    while world.engine.state(workflow_id(run, generation)) is not WorkflowState.ENDED:
+    while (
+        world.engine.states([workflow_id(run, generation)])[workflow_id(run, generation)]
+        is not WorkflowState.ENDED
+    ):
         ended.wait(0.05)
 
 
@@ -389,7 +394,7 @@ def test_a_stop_whose_signal_got_lost_is_a_stop(world: World) -> None:
     source, job_id, run = world.started()
     world.store.jobs.apply(job_id, Event.STOP, "tester")
     assert world.store.assignments.get(source)[1] is None
-    assert not world.store.runs.record_progress(source, half_copied(run))
+    assert source not in world.store.copies.record({source: half_copied(run)})
     world.lifecycle.start(job_id, "tester")
     world.until(job_id, JobState.SYNCING)
     assert not world.copied(source, run, generation=1)
@@ -480,7 +485,7 @@ def test_a_job_that_runs_past_its_time_ends_its_run_first(world: World) -> None:
 
 def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> None:
     source, job_id, run = world.started()
-    world.store.runs.record_progress(source, half_copied(run))
+    world.store.copies.record({source: half_copied(run)})
     before = world.store.jobs.get(job_id)
     clock = world.store.database.now
     world.store.database.now = lambda: clock() + 1000
@@ -493,6 +498,34 @@ def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> No
     assert info["disks"][0]["done"] == 50
     assert world.copied(source, run)
     world.until(job_id, JobState.FINISHED)
+
+
+def test_copies_that_go_on_as_they_should_cost_upkeep_the_same_however_many(world: World) -> None:
+    """Thousands may be under way: a statement for each, and upkeep would do nothing else."""
+    costs = []
+    for letter in "abc":
+        job = world.job(world.register(letter))
+        world.lifecycle.start(job.id, "tester")
+        world.until(job.id, JobState.SYNCING)
+        world.upkeep.tick()
+        costs.append(_statements(world, world.upkeep.tick))
+    assert costs[0] == costs[1] == costs[2] > 0
+
+
+def _statements(world: World, act: Callable[[], None]) -> int:
+    """How many the records' database was asked by this thread."""
+    asked: list[str] = []
+    here = threading.get_ident()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if threading.get_ident() == here:
+            asked.append(statement)
+
+    engine = world.store.database.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    act()
+    sa.event.remove(engine, "before_cursor_execute", note)
+    return len(asked)
 
 
 def test_agents_are_told_where_the_data_plane_went(world: World) -> None:

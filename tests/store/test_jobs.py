@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from rehost.core.agentapi import DiskProgress, ErrorReport, Phase, Progress, Result
+from rehost.core.agentapi import ErrorReport, Result
 from rehost.core.errors import (
     DuplicateNameError,
     IdempotencyError,
@@ -13,7 +13,6 @@ from rehost.core.errors import (
 )
 from rehost.core.job import TRANSITIONS, Event, JobState, follow
 from rehost.core.progress import Stage
-from rehost.core.round import RoundKind
 from rehost.store.images import ImageState
 from rehost.store.jobs import JobFilter
 from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec
@@ -22,6 +21,7 @@ from rehost.store.runs import RunType
 from rehost.store.store import Store
 from rehost.store.tokens import KEPT, Token
 from tests.jobpaths import path_to
+from tests.store.copying import syncing, told
 
 
 def _full(source_id: str) -> JobSpec:
@@ -160,44 +160,14 @@ def test_filters_hold_together(store: Store, register, clock) -> None:
     assert [job.id for job in store.jobs.in_states(JobState.PREPARING, JobState.SYNCING)] == [ids[2]]
 
 
-def _syncing(store: Store, source: str) -> tuple[str, str]:
-    job = store.jobs.create("one", JobSpec(source), None, "k")
-    run = store.runs.begin(job.id, Event.START, RunType.MANUAL, "k")
-    store.jobs.apply(job.id, Event.PREPARED, "rehost")
-    return job.id, run.id
-
-
-def _progress(run: str, done: int, kind: RoundKind = RoundKind.BASELINE, generation: int = 1) -> Progress:
-    disk = DiskProgress(0, 100, done, done, done, done, 1.0, None)
-    return Progress(run, generation, Phase.COPYING, 1, kind, (disk,))
-
-
-def test_progress_grows_with_the_bytes_and_never_falls(store: Store, register) -> None:
-    source = register().id
-    job, run = _syncing(store, source)
-    seen = []
-    for progress in [
-        _progress(run, 0), _progress(run, 50), _progress(run, 40), _progress(run, 100),
-        _progress(run, 0, RoundKind.DELTA), _progress(run, 0, RoundKind.FINAL),
-        _progress(run, 100, RoundKind.FINAL),
-    ]:  # fmt: skip
-        assert store.runs.record_progress(source, progress)
-        seen.append(store.jobs.get(job).progress)
-    assert seen == sorted(seen)
-    assert seen[1] == seen[2] > seen[0]
-    assert seen[-1] < 100
-    assert '"disks":[{"disk":0,' in store.jobs.get(job).status_info
-    assert store.runs.get(run).progress == _progress(run, 100, RoundKind.FINAL)
-
-
 def test_late_words_of_an_agent_change_nothing(store: Store, register) -> None:
     source, stranger = register("a").id, register("b").id
-    job, run = _syncing(store, source)
+    job, run = syncing(store, source)
     error = Result(run, 1, error=ErrorReport("X", "what", "advice"))
-    assert not store.runs.record_progress(stranger, _progress(run, 10))
+    assert stranger not in store.copies.record({stranger: told(run, 10)})
     assert not store.runs.record_result(stranger, error)
     store.jobs.apply(job, Event.FAIL, "rehost")
-    assert not store.runs.record_progress(source, _progress(run, 10))
+    assert source not in store.copies.record({source: told(run, 10)})
     again = store.runs.begin(job, Event.START, RunType.MANUAL, "k")
     assert (again.id, again.generation, again.number) == (run, 2, 1)
     assert not store.runs.record_result(source, error)
@@ -206,7 +176,7 @@ def test_late_words_of_an_agent_change_nothing(store: Store, register) -> None:
 
 def test_the_first_result_of_a_generation_counts(store: Store, register) -> None:
     source = register().id
-    _, run = _syncing(store, source)
+    _, run = syncing(store, source)
     first = Result(run, 1, error=ErrorReport("X", "what", "advice"))
     assert store.runs.record_result(source, first)
     assert store.runs.record_result(source, Result(run, 1, error=ErrorReport("Y", "", "")))
@@ -214,7 +184,7 @@ def test_the_first_result_of_a_generation_counts(store: Store, register) -> None
 
 
 def test_after_a_run_that_ended_comes_another_one(store: Store, register) -> None:
-    job, run = _syncing(store, register().id)
+    job, run = syncing(store, register().id)
     for event in (Event.SYNCED, Event.PROCESSED):
         store.jobs.apply(job, event, "rehost")
     store.runs.end(run, Event.WAIT, "rehost")
@@ -226,7 +196,7 @@ def test_after_a_run_that_ended_comes_another_one(store: Store, register) -> Non
 
 
 def test_a_job_that_is_reported_on_from_the_past_stays(store: Store, register) -> None:
-    job, run = _syncing(store, register().id)
+    job, run = syncing(store, register().id)
     store.jobs.report(job, run, JobState.SYNCING, "now")
     store.jobs.report(job, run, JobState.PREPARING, "late")
     assert store.jobs.get(job).status_info == "now"
@@ -236,20 +206,20 @@ def test_progress_moves_with_the_clock_and_learns_from_earlier_runs(store: Store
     """The second run takes what the first one took: half of its time is half of its per cent."""
     seen = []
     for letter in "ab":
-        job, run = _syncing(store, register(letter).id)
+        job, run = syncing(store, register(letter).id)
         seen.append([store.jobs.get(job).progress])
         for stage, event in (
             (Stage.COPYING, Event.SYNCED), (Stage.BUILDING, None), (Stage.CHECKING, Event.PROCESSED),
         ):  # fmt: skip
             store.runs.enter(run, stage)
             clock.time += 100
-            store.runs.pass_time(run)
+            store.runs.pass_time([run])
             seen[-1].append(store.jobs.get(job).progress)
             if event:
                 store.jobs.apply(job, event, "rehost")
         store.runs.enter(run, Stage.CLEANING)
         clock.time += 100
-        store.runs.pass_time(run)
+        store.runs.pass_time([run])
         seen[-1].append(store.jobs.get(job).progress)
         store.runs.end(run, Event.CLEANED, "rehost")
         assert store.jobs.get(job).progress == 100.0
@@ -258,7 +228,7 @@ def test_progress_moves_with_the_clock_and_learns_from_earlier_runs(store: Store
 
 
 def test_a_deleted_job_takes_its_runs_along_and_leaves_its_events(store: Store, register) -> None:
-    job, run = _syncing(store, register().id)
+    job, run = syncing(store, register().id)
     store.jobs.remove(job)
     assert store.jobs.get(job).state is JobState.SYNCING
     store.jobs.apply(job, Event.FAIL, "rehost")

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from rehost.core.agentapi import Assignment, AssignmentVolume, Heartbeat
 from rehost.core.errors import (
-    AgentIdentityError,
     NotFoundError,
     RelatedJobError,
     RunningJobError,
@@ -28,14 +27,6 @@ def _assignment(run: str, generation: int = 1) -> Assignment:
 
 def _beat(server, **changes) -> Heartbeat:
     return replace(Heartbeat(server.inventory, '{"cores":"2"}', "0.2"), **changes)
-
-
-def test_a_server_is_known_by_its_secret(store: Store, register) -> None:
-    server = register("a")
-    assert store.servers.authenticate(server.id, "a" * 64) == server
-    for server_id, secret in [(server.id, "b" * 64), ("s-none", "a" * 64)]:
-        with pytest.raises(AgentIdentityError):
-            store.servers.authenticate(server_id, secret)
 
 
 def test_three_missed_heartbeats_make_it_unavailable(store: Store, register, clock) -> None:
@@ -123,8 +114,6 @@ def test_a_removed_server_is_gone_for_its_agent(store: Store, register) -> None:
     store.servers.remove(server.id)
     with pytest.raises(NotFoundError):
         store.servers.get(server.id)
-    with pytest.raises(AgentIdentityError):
-        store.servers.authenticate(server.id, "a" * 64)
 
 
 @contextmanager

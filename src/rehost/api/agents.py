@@ -1,6 +1,8 @@
 """The agents' API: registration, heartbeats, assignments by long poll, progress, results, files."""
 
+import asyncio
 import hashlib
+import random
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,6 +18,7 @@ from starlette.routing import Route
 
 from rehost.api import arrival
 from rehost.api.agentidentity import Identities
+from rehost.api.batches import HALF, SOON, Batches
 from rehost.api.heartbeats import Heartbeats
 from rehost.api.services import Services
 from rehost.api.wakeups import TICK, Waiter
@@ -54,6 +57,7 @@ _STATUS: tuple[tuple[type[RehostError], int], ...] = (
 _log = structlog.get_logger()
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
+Looks = Batches[str, None, dict[str, AssignmentAnswer]]
 
 
 def routes(services: Services) -> list[Route]:
@@ -78,8 +82,10 @@ class Agents:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.store
-        self._identities = Identities(self._store.servers.authenticate, self._store.clones.meet)
+        self._identities = Identities(self._store.clones.check)
         self._heartbeats = Heartbeats(self._store.servers.heartbeats)
+        self._progress = Batches(self._store.copies.record)
+        self._looks: Looks = Batches(self._store.assignments.answers, SOON, HALF)
         self._answers: dict[str, AssignmentAnswer] = {}  # by source id, as given last
 
     async def register(self, request: Request) -> Response:
@@ -87,7 +93,7 @@ class Agents:
         if not _SECRET.fullmatch(asked.secret):
             raise InvalidValueError("the agent's secret is not 64 hexadecimal digits", "update the agent")
         server = await _call(self._store.servers.register, asked)
-        await self._identities.meet(server.id, request)
+        await self._identities.registered(server.id, asked.secret, request)
         return _json(agentapi.Registered(server.id, server.heartbeat_rate))
 
     async def heartbeat(self, request: Request) -> Response:
@@ -111,18 +117,17 @@ class Agents:
         while True:
             answer = self._answers.get(source_id)
             if answer is None or hasty or waiter.told or answer.version != waiter.version:
-                answer = self._answers[source_id] = await _call(self._assignment, source_id)
+                answer = self._answers[source_id] = await self._assignment(source_id)
             closing = self._services.wakeups.closed
             if answer.version != waiter.version or closing or anyio.current_time() >= end:
                 return answer
             await waiter.wait(end - anyio.current_time())
 
-    def _assignment(self, source_id: str) -> AssignmentAnswer:
-        try:
-            version, assignment = self._store.assignments.get(source_id)
-            return AssignmentAnswer(version, assignment, self._store.jobs.repeated(source_id))
-        except NotFoundError:  # deleted since the poll began
-            raise self._deleted(source_id) from None
+    async def _assignment(self, source_id: str) -> AssignmentAnswer:
+        answer = (await self._looks.put(source_id, None)).get(source_id)
+        if answer is None:  # deleted since the poll began
+            raise self._deleted(source_id)
+        return answer
 
     def _deleted(self, source_id: str) -> AgentIdentityError:
         self._identities.forget(source_id)
@@ -130,9 +135,13 @@ class Agents:
         return AgentIdentityError("the source server was deleted", "register the agent again")
 
     async def progress(self, request: Request) -> Response:
-        source_id = await self._identities.verified(request)
+        """What does not count may be of a source server that is gone: its agent has to hear that."""
+        source_id = await self._identities.known(request)
         told = await _read(request, agentapi.Progress)
-        await _call(self._store.runs.record_progress, source_id, told)
+        if source_id not in await self._progress.put(source_id, told):
+            await self._identities.verified(request)
+        # They come again a second after the answer: not all together that were written together.
+        await asyncio.sleep(random.uniform(0.0, self._progress.pause))
         return _json({})
 
     async def result(self, request: Request) -> Response:

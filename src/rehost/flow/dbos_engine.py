@@ -30,6 +30,7 @@ nothing to do.
 QUEUE = "jobs"  # coroutines from a queue run on DBOS's own event loop and hold no thread while they wait
 POLL = 0.25  # seconds between two looks for signals
 THREADS = 32  # for steps and DBOS's own database calls; what waits needs none
+MANY = 500  # workflows that are looked up in one query
 HEAVY = 1  # heavy steps at a time: each keeps the cores busy with a virtual machine
 
 _ACTIVE = {"PENDING", "ENQUEUED", "DELAYED"}
@@ -95,11 +96,14 @@ class DbosEngine:
         except DBOSNonExistentWorkflowError:
             return  # the port's word: without effect on one that is unknown
 
-    def state(self, workflow_id: str) -> WorkflowState:
-        status = DBOS.get_workflow_status(workflow_id)
-        if status is None:
-            return WorkflowState.UNKNOWN
-        return WorkflowState.ACTIVE if status.status in _ACTIVE else WorkflowState.ENDED
+    def states(self, workflow_ids: Sequence[str]) -> dict[str, WorkflowState]:
+        found = dict.fromkeys(workflow_ids, WorkflowState.UNKNOWN)
+        for first in range(0, len(workflow_ids), MANY):
+            some = list(workflow_ids[first : first + MANY])
+            for each in DBOS.list_workflows(workflow_ids=some, load_input=False, load_output=False):
+                active = each.status in _ACTIVE
+                found[each.workflow_id] = WorkflowState.ACTIVE if active else WorkflowState.ENDED
+        return found
 
     @property
     def busy(self) -> bool:

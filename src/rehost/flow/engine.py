@@ -44,7 +44,8 @@ class Engine(Protocol):
     def signal(self, workflow_id: str) -> None:
         """Wake a workflow that waits, or will; without effect on one that is unknown or over."""
 
-    def state(self, workflow_id: str) -> WorkflowState: ...
+    def states(self, workflow_ids: Sequence[str]) -> dict[str, WorkflowState]:
+        """Of each of them, thousands if need be."""
 
     def adopt(self, workflow_ids: Sequence[str]) -> None:
         """Carry out what was started without a host, and only that."""

@@ -8,6 +8,8 @@ source servers held.
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 
 from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
@@ -19,6 +21,7 @@ from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
 from rehost.flow.ticker import Ticker
+from rehost.store.copies import Copy
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
 from rehost.store.status import error_info, offline_info
@@ -26,7 +29,7 @@ from rehost.store.store import Store
 from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
-LOOK_AT_ENGINE = 15  # ticks between two looks at each running job's workflow, which cost a query each
+LOOK_AT_ENGINE = 15  # ticks between two looks at the workflows of all running jobs
 LOOK_AT_LAYERS = 15  # ticks between two looks at each waiting job's images and layers
 ACTOR = "rehost"
 
@@ -61,9 +64,9 @@ class Upkeep:
 
     def adopt(self) -> None:
         """Runs that began before there were hosts go on at this one, if their jobs are its own."""
-        running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
-        runs = [self._store.runs.get(job.current_run) for job in running]
-        self._engine.adopt([workflow_id(run.id, run.generation) for run in runs])
+        self._engine.adopt(
+            [workflow_id(run.id, run.generation) for run in self._store.runs.under_way(self._host)]
+        )
 
     def start(self) -> None:
         for thread in self._threads:
@@ -93,13 +96,14 @@ class Upkeep:
         self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
 
     def steer(self) -> None:
-        """What takes no time."""
-        running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
+        """What takes no time, with thousands of copies too: they are looked at together, by one query."""
         if self._ticks % LOOK_AT_ENGINE == 0:
-            self._each(running, self._keep_running)
+            self._keep_running()
         self._ticks += 1
-        self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
-        self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
+        place = self._door.here()
+        for copy in self._store.copies.under_way(self._host):
+            self._try(copy.id, partial(self._watch_copy, copy, place))
+        self._pass_time()
         if self._leads():
             self._lead()
 
@@ -115,44 +119,47 @@ class Upkeep:
 
     def _each(self, jobs: Iterable[Job], duty: Callable[[Job], None]) -> None:
         for job in jobs:
-            try:
-                duty(job)
-            except (NotFoundError, InvalidTransitionError):
-                continue  # the job went on meanwhile; the next tick sees where it is
-            except Exception as error:  # noqa: BLE001  the job says it, and the next tick tries again
-                _log.exception("upkeep of job %s failed; it is tried again", job.id)
-                self._say(job, error)
+            self._try(job.id, partial(duty, job))
 
-    def _keep_running(self, job: Job) -> None:
+    def _try(self, job_id: str, duty: Callable[[], None]) -> None:
+        try:
+            duty()
+        except (NotFoundError, InvalidTransitionError):
+            return  # the job went on meanwhile; the next tick sees where it is
+        except Exception as error:  # noqa: BLE001  the job says it, and the next tick tries again
+            _log.exception("upkeep of job %s failed; it is tried again", job_id)
+            self._say(job_id, error)
+
+    def _keep_running(self) -> None:
         """A running job has a workflow; one that ended without moving its job failed in an unforeseen way."""
-        run = self._store.runs.get(job.current_run)
-        state = self._engine.state(workflow_id(run.id, run.generation))
-        if state is WorkflowState.UNKNOWN:
-            start_workflow(self._engine, run)
-        elif state is WorkflowState.ENDED:
-            self._fail_orphan(job, run)
+        runs = {workflow_id(run.id, run.generation): run for run in self._store.runs.under_way(self._host)}
+        for workflow, state in self._engine.states(list(runs)).items():
+            run = runs[workflow]
+            if state is WorkflowState.UNKNOWN:
+                self._try(run.job, partial(start_workflow, self._engine, run))
+            elif state is WorkflowState.ENDED:
+                self._try(run.job, partial(self._fail_orphan, run))
 
-    def _fail_orphan(self, job: Job, run: Run) -> None:
-        now = self._store.jobs.get(job.id)
+    def _fail_orphan(self, run: Run) -> None:
+        now = self._store.jobs.get(run.job)
         if now.state not in RUNNING or self._store.runs.get(now.current_run) != run:
             return
         what = f"the workflow of run {run.id} ended without a word in state {now.state.name}"
         info = error_info(RehostError.code, what, "see the log of rehost serve, then start the job again")
-        self._store.jobs.apply(job.id, Event.FAIL, ACTOR, what, error_code=RehostError.code, status_info=info)
+        self._store.jobs.apply(now.id, Event.FAIL, ACTOR, what, error_code=RehostError.code, status_info=info)
 
-    def _watch_copy(self, job: Job) -> None:
-        run = self._store.runs.get(job.current_run)
-        workflow = workflow_id(run.id, run.generation)
-        if run.result is not None and workflow not in self._signalled:
+    def _watch_copy(self, copy: Copy, place: tuple[str, int] | None) -> None:
+        """`place`: where the data plane is. What is as it should be costs nothing."""
+        workflow = workflow_id(copy.run, copy.generation)
+        if copy.ended and workflow not in self._signalled:
             self._engine.signal(workflow)
             self._signalled.add(workflow)
-        place = self._door.here()
-        if place is not None:
-            self._store.assignments.readdress(job.spec.source_id, run.id, *place)
-        source = self._store.servers.get(job.spec.source_id)
-        if source.offline and run.result is None:
-            info = offline_info(run.progress, source.heartbeat)
-            self._store.jobs.report(job.id, run.id, JobState.SYNCING, info)
+        if place is not None and copy.place is not None and place != copy.place:
+            self._store.assignments.readdress(copy.source, copy.run, *place)
+        if copy.silent_since is not None and not copy.ended:
+            info = offline_info(self._store.runs.get(copy.run).progress, copy.silent_since)
+            if info != copy.status_info:
+                self._store.jobs.report(copy.id, copy.run, JobState.SYNCING, info)
 
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
@@ -166,9 +173,12 @@ class Upkeep:
         if run is not None:
             start_workflow(self._engine, run)
 
-    def _pass_time(self, job: Job) -> None:
+    def _pass_time(self) -> None:
         """Of what rehost itself does, only the time tells how far it is."""
-        self._store.runs.pass_time(job.current_run)
+        states = [state for state in RUNNING if state is not JobState.SYNCING]
+        jobs = self._store.jobs.in_states(*states, hosts=[self._host])
+        if jobs:
+            self._store.runs.pass_time([job.current_run for job in jobs])
 
     def _expire(self, job: Job) -> None:
         now = self._store.database.now()
@@ -195,8 +205,10 @@ class Upkeep:
         self._store.jobs.remove(job.id)
         reach("release.done")
 
-    def _say(self, job: Job, error: Exception) -> None:
+    def _say(self, job_id: str, error: Exception) -> None:
         """A job that cannot be released says why, where people look."""
         advice = error.advice if isinstance(error, RehostError) else "see the log of rehost serve"
         info = error_info(code_of(error), str(error), advice)
-        self._store.jobs.report(job.id, job.current_run, job.state, info)
+        with suppress(NotFoundError):
+            job = self._store.jobs.get(job_id)
+            self._store.jobs.report(job_id, job.current_run, job.state, info)

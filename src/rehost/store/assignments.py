@@ -1,14 +1,16 @@
 """What an agent is told to carry out, as one field of its source server; a version tells when it changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
-from rehost.core.agentapi import Assignment
+from rehost.core.agentapi import Assignment, AssignmentAnswer
 from rehost.core.errors import NotFoundError
+from rehost.core.job import OVER
 from rehost.store.database import Database
-from rehost.store.schema import source_servers
+from rehost.store.schema import jobs, source_servers
 
 _MANY = 500
 
@@ -27,6 +29,12 @@ class Assignments:
         if row is None:
             raise unknown(server_id)
         return row.assignment_version, row.assignment
+
+    def answers(self, server_ids: Collection[str]) -> dict[str, AssignmentAnswer]:
+        """What agents are told, of those that are there, in one query."""
+        with self._database.read() as connection:
+            rows = connection.execute(_ANSWERS, {"ids": list(server_ids)})
+            return {row[0]: AssignmentAnswer(row[1], row[2], row[3] or "") for row in rows}
 
     def versions(self, server_ids: Sequence[str]) -> dict[str, int]:
         """Of those that are there, in one query: what one ticker asks for all long polls of a process.
@@ -56,6 +64,18 @@ class Assignments:
             old = _of_run(connection, server_id, run)
             if old is not None and (old.receiver_host, old.receiver_port) != (host, port):
                 _put(connection, server_id, replace(old, receiver_host=host, receiver_port=port))
+
+
+def _answers() -> sa.Select[Any]:
+    """A job that runs again and again and is not over has what a later run builds on kept."""
+    again = sa.and_(sa.not_(jobs.c.run_once), jobs.c.status.not_in([status.value for status in OVER]))
+    keep = sa.select(jobs.c.id).where(jobs.c.source_id == _table.id, again).limit(1)
+    columns = (_table.id, _table.assignment_version, _table.assignment, keep.scalar_subquery())
+    return sa.select(*columns).where(_table.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+# Built once: to build it takes longer than to execute it.
+_ANSWERS = _answers()
 
 
 def take_back(connection: sa.Connection, server_id: str, run: str) -> None:

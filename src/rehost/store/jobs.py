@@ -11,7 +11,7 @@ from rehost.core.errors import (
     QuotaExceededError,
     SourceServerStateError,
 )
-from rehost.core.job import OVER, TRANSITIONS, UNFINISHED, Event, JobState
+from rehost.core.job import TRANSITIONS, UNFINISHED, Event, JobState
 from rehost.core.server import ServerState
 from rehost.store import serverrow, tokens, transition
 from rehost.store.assignments import unknown
@@ -117,15 +117,6 @@ class Jobs:
         query = sa.select(jobs).where(jobs.c.source_id == source_id).order_by(jobs.c.created)
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
-
-    def repeated(self, source_id: str) -> str:
-        """The job of a source that runs again and again and is not over; empty if there is none."""
-        over = [status.value for status in OVER]
-        query = sa.select(jobs.c.id).where(
-            jobs.c.source_id == source_id, sa.not_(jobs.c.run_once), jobs.c.status.not_in(over)
-        )
-        with self._database.read() as connection:
-            return connection.execute(query).scalar() or ""
 
     def due(self) -> tuple[Job, ...]:
         """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago,

@@ -11,7 +11,7 @@ from rehost.core import progress as way
 from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.ids import Kind
-from rehost.core.job import Event, JobState, follow
+from rehost.core.job import Event, JobState, Status, follow
 from rehost.core.progress import Course, Stage
 from rehost.core.server import Inventory
 from rehost.store import transition
@@ -19,12 +19,19 @@ from rehost.store.database import Database, new_id
 from rehost.store.hosts import place
 from rehost.store.room import Room
 from rehost.store.schema import jobs, runs, source_servers
-from rehost.store.status import copy_info, sync_info
+from rehost.store.status import copy_info
 
 GO_BY = 5  # runs, the last that ended, whose stages say what those of the next one take
 
 # Built once: to build it takes longer than to execute it.
 _OF_JOBS = sa.select(runs).where(runs.c.job.in_(sa.bindparam("jobs"))).order_by(runs.c.number)
+
+_THESE = sa.select(runs).where(runs.c.id.in_(sa.bindparam("runs", expanding=True)))
+_UNDER_WAY = (
+    sa.select(runs)
+    .join(jobs, sa.and_(jobs.c.id == runs.c.job, jobs.c.current_run == runs.c.id))
+    .where(jobs.c.status == sa.bindparam("running"), jobs.c.host == sa.bindparam("host"))
+)
 
 
 class RunType(StrEnum):
@@ -110,37 +117,25 @@ class Runs:
                 found[row.job].append(_record(row))
         return {job_id: tuple(items) for job_id, items in found.items()}
 
-    def record_progress(self, source_id: str, progress: Progress) -> bool:
-        """Keep what a source's agent says of its copy, and show it in the job.
-
-        False when it tells of a run, a generation or a state that is over.
-        """
-        with self._database.write() as connection:
-            current = _current(connection, source_id, progress.run, progress.generation)
-            if current is None or current.state is not JobState.SYNCING:
-                return False
-            course, percent = _exists(read(connection, progress.run)).course, current.progress
-            if course is not None:
-                course = way.entered(course, Stage.COPYING, self._database.now())
-                course, fraction = way.copied(course, progress)
-                percent = max(percent, way.percent(course, fraction))
-            this = runs.update().where(runs.c.id == progress.run)
-            connection.execute(this.values(progress=progress, course=course))
-            of = jobs.update().where(jobs.c.id == current.id)
-            connection.execute(of.values(progress=percent, status_info=sync_info(progress)))
-            return True
+    def under_way(self, host: str) -> tuple[Run, ...]:
+        """The present runs of a host's jobs that run."""
+        with self._database.read() as connection:
+            rows = connection.execute(_UNDER_WAY, {"host": host, "running": Status.RUNNING.value})
+            return tuple(map(_record, rows))
 
     def enter(self, run_id: str, stage: Stage) -> None:
         """A stage begins; a repeated call changes nothing."""
         with self._database.write() as connection:
             _enter(connection, _exists(read(connection, run_id)), stage, self._database.now())
 
-    def pass_time(self, run_id: str) -> None:
-        """The progress of a stage of which only the time is known."""
+    def pass_time(self, run_ids: Sequence[str]) -> None:
+        """The progress of stages of which only the time is known; what is over since is left alone."""
+        now = self._database.now()
         with self._database.write() as connection:
-            run = _exists(read(connection, run_id))
-            if run.course is not None and run.course.stage is not Stage.COPYING:
-                _advance(connection, run, run.course, way.by_time(run.course, self._database.now()))
+            for row in connection.execute(_THESE, {"runs": run_ids}).all():
+                run = _record(row)
+                if run.course is not None and run.course.stage is not Stage.COPYING:
+                    _advance(connection, run, run.course, way.by_time(run.course, now))
 
     def record_result(self, source_id: str, result: Result) -> bool:
         """Keep the end of a copy; the first word counts. False when it tells of what is over."""
@@ -220,7 +215,8 @@ def _advance(connection: sa.Connection, run: Run, course: Course, fraction: floa
     percent = way.percent(course, fraction)
     if course != run.course:
         connection.execute(runs.update().where(runs.c.id == run.id).values(course=course))
-    behind = jobs.update().where(jobs.c.current_run == run.id, jobs.c.progress < percent)
+    shown = sa.and_(jobs.c.id == run.job, jobs.c.current_run == run.id)
+    behind = jobs.update().where(shown, jobs.c.progress < percent)
     connection.execute(behind.values(progress=percent))
 
 

@@ -66,7 +66,8 @@ def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     return record(row)
 
 
-def _offline(now: Moment) -> sa.ColumnElement[bool]:
+def offline(now: Moment) -> sa.ColumnElement[bool]:
+    """Of a row of `source_servers`."""
     return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
 
 
@@ -75,7 +76,7 @@ def state(now: Moment) -> sa.ColumnElement[str]:
     running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
     return sa.case(
         (_table.deleting, ServerState.DELETING.value),
-        (sa.or_(_offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
+        (sa.or_(offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
         (running, ServerState.IN_USE.value),
         else_=ServerState.AVAILABLE.value,
     )
@@ -89,7 +90,7 @@ def _select(now: Moment) -> sa.Select[Any]:
         **dict(_table.items()),
         "job_id": sa.func.coalesce(newest.scalar_subquery(), "").label("job_id"),
         "state": state(now).label("state"),
-        "offline": _offline(now).label("offline"),
+        "offline": offline(now).label("offline"),
     }
     return sa.select(*(columns[field.name] for field in fields(SourceServer)))
 

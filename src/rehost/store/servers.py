@@ -1,7 +1,6 @@
 """Source servers: identities of agents, and what they tell of their machines."""
 
 import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ import sqlalchemy as sa
 
 from rehost.core.agentapi import Heartbeat, Register
 from rehost.core.errors import (
-    AgentIdentityError,
     DuplicateSourceNameError,
     RelatedJobError,
     RunningJobError,
@@ -73,18 +71,6 @@ class SourceServers:
         )
         note(connection, now, server_id, server_id, "REGISTER", request.inventory.hostname)
         return server_id
-
-    def authenticate(self, server_id: str, secret: str) -> SourceServer:
-        """The source server of an agent's credentials; AgentIdentityError when they are not good."""
-        query = sa.select(_table.secret_hash).where(_table.id == server_id)
-        with self._database.read() as connection:
-            kept = connection.execute(query).scalar_one_or_none()
-        if kept is None or not hmac.compare_digest(kept, hash_secret(secret)):
-            raise AgentIdentityError(
-                "the control plane does not know this agent's identity",
-                "the source server was deleted or never registered here: register it again",
-            )
-        return self.get(server_id)
 
     def get(self, server_id: str) -> SourceServer:
         """NotFoundError when there is none."""

@@ -9,6 +9,7 @@ from rehost.store.assignments import Assignments
 from rehost.store.audit import AuditTrail
 from rehost.store.clones import Clones
 from rehost.store.codes import ActivationCodes
+from rehost.store.copies import Copies
 from rehost.store.database import Clock, Database
 from rehost.store.deliveries import Deliveries
 from rehost.store.events import Events
@@ -48,6 +49,7 @@ class Store:
     jobs: Jobs
     room: Room
     runs: Runs
+    copies: Copies
     tokens: ClientTokens
     images: Images
     events: Events
@@ -88,6 +90,7 @@ class Store:
             Jobs(database),
             room,
             Runs(database, room),
+            Copies(database),
             ClientTokens(database),
             Images(database),
             Events(database),

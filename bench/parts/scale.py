@@ -1,0 +1,143 @@
+"""Many jobs at once: what runs that copy cost one control plane on one PostgreSQL, and who notices.
+
+Real: `rehost serve` with its receiver, PostgreSQL, TLS, replicas on disk, the agents' API. Simulated: the
+sources' disks and agents, which tell progress as running agents do. A sample ends by the real protocol.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.apiserver import source, source_id
+from bench.copier import finish
+from bench.fleet import SMALL
+from bench.fleetprocess import FleetProcess, allow_files, between, fleet
+from bench.people import People, Timed
+from bench.plan import Plan
+from bench.postgres import Postgres, postgres
+from bench.processes import cpu_of, most_memory_of, pss_of
+from bench.result import Figures
+from rehost.agent.control import host_and_port
+from rehost.cli.client import load_profile
+from rehost.store.schema import source_servers
+from rehost.store.store import Store
+from tests.cli.serving import ControlPlane
+
+_SHARES = (0.25, 0.5, 1.0)  # of the jobs, one after the other
+_ARRIVE = 200  # agents a second, at the beginning
+_SETTLE = 5.0  # seconds between the last start and the measurement
+_COMMANDS = _SCHEDULED = 10  # in each measurement
+_FINISHED = 20  # jobs that end by the real protocol
+_LIMITS = '{"replication_jobs": 1000000}'
+COLUMNS = (
+    "progress/s", "serve, cores", "serve, MiB", "receiver, MiB", "PostgreSQL, cores", "PostgreSQL, MiB",
+    "transactions/s", "statements/s", "WAL, MB/s", "list 50: p50, ms", "p95", "create: p50, ms", "p95",
+    "slowest command, s", "latest scheduled start, s", "failed requests",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Site:
+    plane: ControlPlane
+    database: Postgres
+    crowd: FleetProcess
+    people: People
+    jobs: list[tuple[str, str]]  # sources and jobs that run
+    free: Iterator[str]  # sources without a job
+
+    def take(self, count: int) -> list[str]:
+        return [next(self.free) for _ in range(count)]
+
+
+def many_jobs(plan: Plan) -> Figures:
+    sources = min(plan.sources, (allow_files() - 1000) // 2)
+    steps = [int(plan.jobs * share) for share in _SHARES]
+    with plan.scratch() as folder, _site(folder, sources) as site:
+        rows = []
+        for jobs in steps:
+            took = _grow(site, jobs)
+            rows.append((f"{jobs:,} jobs run", _measured(site, plan.seconds)))
+            print(f"  {jobs} jobs, started in {took:.0f} s", flush=True)
+            for name, value in zip(COLUMNS, rows[-1][1], strict=True):
+                print(f"    {name:28} {value:10.4g}", flush=True)
+            site.database.tell_top()
+        ended = finish(site.plane, site.jobs[:_FINISHED])
+        size = site.database.size() >> 20
+    note = (
+        f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that serve, PostgreSQL and the"
+        f" agents share; {_FINISHED} of the jobs ended by the real protocol in {ended:.0f} s; the database"
+        f" has {size} MiB"
+    )
+    return Figures("scale", "Many jobs", note, COLUMNS, tuple(rows), COLUMNS.index("serve, cores"))
+
+
+@contextmanager
+def _site(folder: Path, sources: int) -> Iterator[Site]:
+    with ExitStack() as stack:
+        database = stack.enter_context(postgres())
+        store = Store.open(database.url, bytes(32))
+        stack.callback(store.close)
+        _fill(store, sources)
+        plane = ControlPlane(folder, Path(os.environ.get("REHOST_CACHE", ".cache")).resolve())
+        (folder / "limits.json").write_text(_LIMITS)
+        plane.start(database=database.url)
+        stack.callback(plane.close)
+        _, port = host_and_port(plane.endpoint)
+        options = ("--carry-out", "--ca", str(folder / "keys" / "ca.crt"))
+        crowd = stack.enter_context(fleet(port, sources, max(20.0, sources / _ARRIVE), *options))
+        crowd.wait_warm()
+        people = People(load_profile(folder / "first-access-key.json"), store)
+        yield Site(plane, database, crowd, people, [], map(source_id, range(sources)))
+
+
+def _fill(store: Store, sources: int) -> None:
+    now = time.time()
+    rows = [source(number, "default", now) | {"inventory": SMALL} for number in range(sources)]
+    with store.database.write() as connection:
+        connection.execute(source_servers.insert(), rows)
+
+
+def _grow(site: Site, jobs: int) -> float:
+    """Until so many jobs run; the seconds that it took."""
+    began = time.monotonic()
+    more = site.take(jobs - len(site.jobs))
+    site.jobs += zip(more, site.people.create_and_start(more), strict=True)
+    deadline = time.monotonic() + 300
+    while site.people.running() < jobs:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{site.people.running()} of {jobs} jobs copy after five minutes")
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+def _measured(site: Site, seconds: float) -> tuple[float, ...]:
+    time.sleep(_SETTLE)
+    process = site.plane.process
+    assert process is not None
+    creating = iter(site.take(int(seconds * 2) + 10))
+    looks = Timed(site.people.look)
+    creates = Timed(lambda: site.people.create(next(creating)))
+    before, counts = site.database.totals(), site.crowd.counts()
+    cpu, began = cpu_of(process.pid), time.monotonic()
+    looks.start()
+    creates.start()
+    scheduled = site.people.schedule(site.take(_SCHEDULED))
+    stopped = site.jobs[:_COMMANDS]
+    slowest = site.people.commands(stopped, site.crowd)
+    site.people.start([job for _, job in stopped])
+    time.sleep(max(0.0, began + seconds - time.monotonic()))
+    took = time.monotonic() - began
+    after, answered = site.database.totals(), between(counts, site.crowd.counts())
+    cores = (cpu_of(process.pid) - cpu) / took
+    receiver = site.plane.receiver_pid()
+    return (
+        answered.progress / took, cores,
+        most_memory_of(process.pid) / (1 << 20), pss_of(receiver) / (1 << 20),
+        (after.cpu - before.cpu) / took, site.database.memory() / (1 << 20),
+        (after.transactions - before.transactions) / took, (after.statements - before.statements) / took,
+        (after.wal - before.wal) / took / 1e6, *looks.end(), *creates.end(), slowest,
+        site.people.late(scheduled), float(answered.failures),
+    )  # fmt: skip
