@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rehost.core.agentapi import Register
-from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NotFoundError
+from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NoRoomError, NotFoundError
 from rehost.core.job import Event, JobState
+from rehost.core.room import RunningJobs
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import Run, RunType
@@ -69,6 +70,27 @@ def test_no_run_begins_at_a_host_that_is_away_or_drained_or_full(several: Store)
         several.hosts.drain(name, True)
     with pytest.raises(NoHostError):
         begin(several, "e")
+
+
+def test_a_worker_runs_as_many_jobs_as_it_may(several: Store) -> None:
+    """Also if the other has no room for one job's bytes; one that has its volumes there waits for it."""
+    several.room.limits = RunningJobs(per_worker=2)
+    several.hosts.join(ONE, LONG)
+    several.hosts.join(replace(TWO, free=0), LONG)
+    first, second = begin(several, "a"), begin(several, "b")
+    waits = job(several, "c")
+    with pytest.raises(NoRoomError, match="the worker h-1 has 2 running jobs"):
+        several.runs.begin(waits, Event.START, RunType.MANUAL, "k")
+    several.hosts.join(TWO, LONG)
+    elsewhere = [several.runs.begin(waits, Event.START, RunType.MANUAL, "k"), begin(several, "d")]
+    assert [run.host for run in (first, second, *elsewhere)] == ["h-1", "h-1", "h-2", "h-2"]
+    with pytest.raises(NoRoomError):
+        begin(several, "e")
+    several.jobs.apply(first.job, Event.FAIL, "k")
+    several.jobs.apply(elsewhere[0].job, Event.FAIL, "k")
+    assert begin(several, "f").host == "h-1"
+    with pytest.raises(NoRoomError, match="the worker h-1 has 2"):
+        several.runs.begin(first.job, Event.START, RunType.MANUAL, "k")
 
 
 def test_a_job_stays_where_its_volumes_are(several: Store) -> None:
