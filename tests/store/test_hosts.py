@@ -174,6 +174,26 @@ def test_what_a_host_that_is_away_ran_is_another_ones(
         several.runs.apply(run, Event.FAIL, "k")
 
 
+def test_an_image_that_was_being_made_is_given_up_with_its_generation(several: Store) -> None:
+    """Its name is free for the next one, and who made it cannot lay hands on that."""
+    several.hosts.join(replace(ONE, volumes="nas"), LONG)
+    run = begin(several)
+    for event in (Event.PREPARED, Event.SYNCED):
+        several.runs.apply(run, event, "k")
+    present = several.jobs.get(run.job)
+    old = several.images.reserve(present, run.id, run.generation)
+    several.hosts.join(replace(ONE, volumes="nas"), OVER)
+    taken = several.takeovers.take(present, "h-2", "k")
+    assert taken is not None
+    assert [image.id for image in several.images.given_up(run.id)] == [old.id]
+    with pytest.raises(InvalidTransitionError):
+        several.images.reserve(present, run.id, run.generation)
+    new = several.images.reserve(present, run.id, taken.generation)
+    assert (new.name, new.id == old.id) == (old.name, False)
+    several.images.remove(old.id)
+    assert several.images.given_up(run.id) == ()
+
+
 def test_a_host_that_is_forgotten_leaves_its_jobs(several: Store) -> None:
     several.hosts.join(ONE, LONG)
     run = begin(several)

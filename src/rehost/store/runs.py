@@ -92,7 +92,7 @@ class Runs:
     def apply(self, run: Run, event: Event, actor: str, detail: str = "", **changes: Any) -> transition.Job:
         """Move a run's job as `Jobs.apply` does; InvalidTransitionError if a newer generation has it."""
         with self._database.write() as connection:
-            _check_generation(connection, run.id, run.generation)
+            check_generation(connection, run.id, run.generation)
             job = transition.read(connection, run.job)
             return transition.move(connection, self._database.now(), job, event, actor, detail, **changes)
 
@@ -159,7 +159,7 @@ class Runs:
         The run keeps the inventory that was prepared for: disks may change while the image is made.
         """
         with self._database.write() as connection:
-            _check_generation(connection, assignment.run, assignment.generation)
+            check_generation(connection, assignment.run, assignment.generation)
             job = transition.read(connection, assignment.job)
             connection.execute(
                 source_servers.update()
@@ -260,7 +260,8 @@ def raise_generation(connection: sa.Connection, run: Run, host: str, **changes: 
     return _exists(read(connection, run.id))
 
 
-def _check_generation(connection: sa.Connection, run_id: str, generation: int) -> None:
+def check_generation(connection: sa.Connection, run_id: str, generation: int) -> None:
+    """In the caller's transaction: InvalidTransitionError if it is not the run's present one."""
     run = read(connection, run_id)
     if run is None or run.generation != generation:
         raise InvalidTransitionError(
