@@ -28,7 +28,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="rehost-storm-") as folder:
         record = rage(Path(folder), arguments.seed, arguments.minutes * 60, arguments.sources)
         wrong = summary.wrong(record)
-        if wrong and arguments.keep_logs:
+        if arguments.keep_logs:
             _keep_logs(Path(folder), arguments.out)
     (arguments.out / "storm.json").write_bytes(msgspec.json.encode(record))
     (arguments.out / "storm.md").write_text(summary.markdown(record))
@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sources", type=int, default=12, help="servers that are copied (12)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--out", type=Path, default=Path("bench-results"))
-    parser.add_argument("--keep-logs", action="store_true", help="into OUT/logs, if anything went wrong")
+    parser.add_argument("--keep-logs", action="store_true", help="into OUT/logs")
     return parser.parse_args()
 
 

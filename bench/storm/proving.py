@@ -9,6 +9,8 @@ from bench.storm.scene import Scene
 from bench.storm.writer import faults as faults_of_files
 from rehost.cli import datafolder
 from rehost.cli.imagecheck import check, record_of
+from rehost.compute.driver import ImageState
+from rehost.compute.local import LocalDriver
 from rehost.core.errors import RehostError
 from rehost.store.store import Store
 from tests.loopdisks import loop_disks
@@ -18,18 +20,24 @@ from tests.migration.images import flat
 def prove(scene: Scene, store: Store) -> Iterator[Proof]:
     driver = datafolder.driver_on(scene.first)
     names = {source.id: source.name for source in scene.sources}
-    for image in store.images.all():
-        source = names[store.jobs.get(image.job).spec.source_id]
-        found = []
-        try:
-            found = list(check(driver, driver.image(image.id), record_of(store, image.id), lambda *_: None))
-            faults = [
-                f"rehost verify: disk differs from root {each.root}" for each in found if not each.equal
-            ]
-        except RehostError as error:
-            faults = [f"rehost verify: {error}"]
-        faults += _faults_inside(scene.volumes / "images" / image.id, scene.folder, source)
-        yield Proof(image.id, source, sum(each.comparison.read for each in found), tuple(faults))
+    for record in store.images.all():
+        source = names[store.jobs.get(record.job).spec.source_id]
+        read, faults = _verify(driver, store, record.id)
+        faults += _faults_inside(scene.volumes / "images" / record.id, scene.folder, source)
+        yield Proof(record.id, source, read, tuple(faults))
+
+
+def _verify(driver: LocalDriver, store: Store, image_id: str) -> tuple[int, list[str]]:
+    """As `rehost verify` does: the bytes that were read, and what is wrong."""
+    try:
+        image = driver.image(image_id)
+        found = check(driver, image, record_of(store, image_id), lambda *_: None)
+    except RehostError as error:
+        return 0, [f"rehost verify: {error}"]
+    faults = [f"rehost verify: differs from {each.root}" for each in found if not each.equal]
+    if image.state is not ImageState.READY:
+        faults.append(f"its state on disk is {image.state}")
+    return sum(each.comparison.read for each in found), faults
 
 
 def _faults_inside(image: Path, folder: Path, source: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A storm in figures, and what is wrong with it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from bench.storm.blows import Blow
 from bench.storm.record import Record, Story, What
@@ -46,6 +47,7 @@ def _rows(record: Record) -> Iterator[tuple[str, str]]:
     yield "takeovers", str(len(record.takeovers))
     waits = [each.seconds for each in record.takeovers if each.seconds is not None]
     yield "slowest takeover, s after its host was struck", f"{max(waits):.1f}" if waits else ""
+    yield "longest time without a step of any job, s", f"{_longest_stall(record):.1f}"
     yield "s from the last strike until all was finished", f"{record.settled - record.calm:.0f}"
     yield "calls of the SDK, of them failed", f"{record.calls}, {len(record.failures)}"
     yield (
@@ -55,6 +57,11 @@ def _rows(record: Record) -> Iterator[tuple[str, str]]:
     dropped = sum(step.what == "IMAGE DELETED" for story in record.stories for step in story.steps)
     yield "older images that their jobs did not keep", str(dropped)
     yield "left over", str(len(record.leftovers))
+
+
+def _longest_stall(record: Record) -> float:
+    steps = sorted(step.at for story in record.stories for step in story.steps)
+    return max((after - before for before, after in pairwise(steps)), default=0.0)
 
 
 def _count(record: Record, what: What) -> int:

@@ -40,8 +40,9 @@ def faults(folder: Path, seed: str) -> Iterator[str]:
         numbers.append(number)
         if number < 0 or found != content(seed, number) or path != _path(folder, number):
             yield f"{path.name} has a content that was never written"
-    if numbers and sorted(numbers) != list(range(max(0, max(numbers) - FILES + 1), max(numbers) + 1)):
-        yield f"files {min(numbers)} to {max(numbers)} are no moment: only {len(numbers)} are there"
+    last = max(numbers, default=-1)
+    if last < 0 or sorted(numbers) != list(range(max(0, last - FILES + 1), last + 1)):
+        yield f"the {len(numbers)} files up to {last} are not those of one moment"
 
 
 def _write(folder: Path, number: int, data: bytes) -> None:

@@ -21,8 +21,9 @@ POOL = 20  # connections that stay open
 WAIT = "30s"  # how long a writer waits for the others
 # A host that stands still between two statements, or lost its power there, would keep its turn, and keep all
 # others from writing: the one as long as it stands, the other for two hours, by PostgreSQL's own keepalives.
+# Each of its threads that waited for a turn has this time.
 GIVEN_UP = {
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -37,7 +38,8 @@ _ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 1
 _ALONE = f"SELECT pg_advisory_xact_lock({_TURN})"
 _BEGIN = {
     Access.WRITE: _ALONE,
-    Access.UPGRADE: _ALONE,
+    # Rows that are computed anew may take their time.
+    Access.UPGRADE: f"{_ALONE} FROM set_config('idle_in_transaction_session_timeout', '60s', true)",
     Access.APPEND: "SET LOCAL synchronous_commit TO off",
 }
 
