@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test lint docs bench lab lock
+.PHONY: help setup demo test lint docs bench storm lab lock
 
 help:
 	@echo "make demo   move a running server into an image that boots, and show that it worked"
@@ -8,6 +8,7 @@ help:
 	@echo "make lint   formatting, style, types and layers"
 	@echo "make docs   write docs/api/ anew, from the table of actions"
 	@echo "make bench  compare rehost with others at copying disks; as root, about a quarter of an hour"
+	@echo "make storm  kill hosts, agents and the database for 20 minutes, and prove every image; as root"
 	@echo "make lab    the long repetitions that make test leaves out"
 	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"
 
@@ -32,6 +33,10 @@ docs: setup
 bench: setup
 	@scripts/setup-bench
 	$(PYTHON) -m bench
+
+storm: setup
+	@scripts/setup-bench
+	$(PYTHON) -m bench.storm
 
 lab: setup
 	$(PYTHON) -m pytest -m lab --timeout 3600

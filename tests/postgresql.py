@@ -1,4 +1,7 @@
-"""A PostgreSQL of the tests' own: one cluster on a unix socket, a database from a template for each test."""
+"""A PostgreSQL of the tests' own: one cluster on a unix socket, a database from a template for each test.
+
+It can be a host's among others too, with an address.
+"""
 
 import itertools
 import os
@@ -19,21 +22,30 @@ _TEMPLATE = "rehost_template"
 _UNPRIVILEGED = "nobody"  # who runs it when root runs the tests: PostgreSQL refuses to be root
 # What makes a database survive a power cut is of no use to one that does not survive its tests.
 _SETTINGS = (
-    "listen_addresses=", "fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=200",
+    "fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=400",
     "autovacuum=off", "jit=off", "max_wal_size=64MB", "min_wal_size=32MB",
 )  # fmt: skip
 
 
 class Cluster:
-    """Databases of one server, which can be stopped and started."""
+    """Databases of one server, which can be stopped and started.
 
-    def __init__(self, folder: Path, settings: Sequence[str] = _SETTINGS) -> None:
-        self._folder, self._settings = folder, settings
+    `prefix` is a command that runs it, where it listens at `address` besides its socket.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Sequence[str] = _SETTINGS,
+        address: str = "",
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self._folder, self._settings, self._address, self._prefix = folder, settings, address, prefix
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str) -> str:
-        return f"postgresql://rehost@/{name}?host={self._folder}"
+        return f"postgresql://rehost@/{name}?host={self._address or self._folder}"
 
     def prepare(self) -> None:
         """Its files, and the template: a database with the newest schema."""
@@ -41,6 +53,9 @@ class Cluster:
             "initdb", "--pgdata", str(self._data), "--username", "rehost", "--auth", "trust", "--no-sync",
             "--encoding", "UTF8", "--locale", "C.UTF-8",
         )  # fmt: skip
+        if self._address:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
         self.start()
         self._execute(f"CREATE DATABASE {_TEMPLATE}")
         Database.open(self.url(_TEMPLATE)).close()
@@ -59,16 +74,20 @@ class Cluster:
     def start(self) -> None:
         options = [part for setting in self._settings for part in ("-c", setting)]
         command = _as_nobody(
-            str(PROGRAMS / "postgres"), "-D", str(self._data), "-k", str(self._folder), *options
-        )
+            str(PROGRAMS / "postgres"), "-D", str(self._data), "-k", str(self._folder),
+            "-c", f"listen_addresses={self._address}", *options,
+        )  # fmt: skip
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
+            self._process = subprocess.Popen(
+                [*self._prefix, *command], stdout=log, stderr=log, cwd=self._folder
+            )
         self._wait_until_up()
 
-    def stop(self) -> None:
-        """At once, as in a restart for an upgrade: connections are cut."""
+    def stop(self, mode: str = "fast") -> None:
+        """At once, as in a restart for an upgrade: connections are cut. With the mode immediate as in a
+        crash: it has to recover when it is started."""
         if self._process is not None:
-            self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode", "fast", "--silent")
+            self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode", mode, "--silent")
             self._process.wait(60)
             self._process = None
 
@@ -104,12 +123,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(settings: Sequence[str] = _SETTINGS) -> Iterator[Cluster]:
+def cluster(
+    settings: Sequence[str] = _SETTINGS, address: str = "", prefix: Sequence[str] = ()
+) -> Iterator[Cluster]:
     """Not among the tests' other files: a socket's path is short, and others than root go there."""
     folder = Path(tempfile.mkdtemp(prefix="rehost-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _UNPRIVILEGED)
-    made = Cluster(folder, settings)
+    made = Cluster(folder, settings, address, prefix)
     try:
         made.prepare()
         yield made

@@ -23,7 +23,8 @@ SHARED_KEYS = ("ca.crt", "ca.key", "server.key", "ticket.key", "secrets.key")
 class Hosts:
     """The processes by their names; the servers are drained, so that jobs go to the workers."""
 
-    def __init__(self, folder: Path, cache: Path, url: str, *, shared: bool = True) -> None:
+    def __init__(self, folder: Path, cache: Path, url: str, *, shared: bool = True, point: str = "") -> None:
+        """`point`: where the workers are to stand still, see `serving`."""
         self._url = url
         self.volumes = folder / "volumes"
         volumes = self.volumes if shared else ""
@@ -34,7 +35,7 @@ class Hosts:
         }
         for name in self._all:
             self._give_keys(name)
-            self.start(name)
+            self.start(name, point if name in WORKERS else "")
         for name in SERVERS:
             self.command("drain", name)
 

@@ -70,7 +70,9 @@ class StandingDriver(LocalDriver):
         self._around("seal", lambda: LocalDriver.seal(self, job, run, roots))
 
     def create_image(self, *arguments: Any, **named: Any) -> tuple[Path, ...]:
-        return self._around("create_image", lambda: LocalDriver.create_image(self, *arguments, **named))
+        create = LocalDriver.create_image
+        made: tuple[Path, ...] = self._around("create_image", lambda: create(self, *arguments, **named))
+        return made
 
     def record_conversion(self, image_id: str, report: object) -> None:
         self._around("record_conversion", lambda: LocalDriver.record_conversion(self, image_id, report))
@@ -80,7 +82,8 @@ class StandingDriver(LocalDriver):
         return BootEvidence(BootVerdict(True, "ok"), 0.0, "none")
 
     def finish_image(self, image_id: str) -> Image:
-        return self._around("finish_image", lambda: LocalDriver.finish_image(self, image_id))
+        made: Image = self._around("finish_image", lambda: LocalDriver.finish_image(self, image_id))
+        return made
 
     def _around(self, name: str, act: Callable[[], Any]) -> Any:
         self._stand(f"{name} before")

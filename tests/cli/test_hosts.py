@@ -82,7 +82,7 @@ def test_a_worker_that_wakes_up_after_its_job_was_taken_over_cannot_write(hosts:
 
 
 @pytest.mark.lab  # what the two tests above show, in the steps that take long
-@pytest.mark.parametrize("point", ["convert", "boot_check"])
+@pytest.mark.parametrize("point", ["create_image before", "convert", "boot_check"])
 def test_a_worker_that_stood_still_in_a_step_changes_nothing(hosts: Hosts, point: str) -> None:
     """What it was at fails, as the image is no more, and the job that it would fail is another host's."""
     asleep, other = WORKERS

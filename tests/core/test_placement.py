@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehost.core.placement import Candidate, choose
+from rehost.core.placement import Candidate, choose, fitting
 
 CANDIDATES = st.lists(
     st.builds(Candidate, st.text("abcdef", min_size=1), st.integers(0, 50), st.integers(0, 5)),
@@ -11,15 +11,16 @@ CANDIDATES = st.lists(
 
 @given(CANDIDATES, st.integers(0, 60))
 def test_the_least_busy_of_those_with_room(candidates: list[Candidate], needed: int) -> None:
-    chosen = next((each for each in candidates if each.host == choose(candidates, needed)), None)
-    fitting = [each for each in candidates if each.free >= needed]
+    host = choose(fitting(candidates, needed))
+    chosen = next((each for each in candidates if each.host == host), None)
+    roomy = [each for each in candidates if each.free >= needed]
     if not candidates:
         assert chosen is None
         return
     assert chosen is not None
-    if fitting:
-        assert chosen in fitting
-        assert chosen.running == min(each.running for each in fitting)
+    if roomy:
+        assert chosen in roomy
+        assert chosen.running == min(each.running for each in roomy)
     else:
         assert chosen.free == max(each.free for each in candidates)
 
@@ -28,4 +29,11 @@ def test_the_least_busy_of_those_with_room(candidates: list[Candidate], needed: 
 def test_the_order_in_which_they_come_does_not_matter(candidates: list[Candidate], needed: int) -> None:
     """Of equally large ones without room any may be said: all refuse."""
     if any(each.free >= needed for each in candidates):
-        assert choose(candidates, needed) == choose(candidates[::-1], needed)
+        assert choose(fitting(candidates, needed)) == choose(fitting(candidates[::-1], needed))
+
+
+@given(CANDIDATES, st.integers(1, 5))
+def test_never_one_that_runs_as_many_as_it_may(candidates: list[Candidate], most: int) -> None:
+    free = {each.host for each in candidates if each.running < most}
+    chosen = choose(candidates, most)
+    assert chosen in free if free else chosen is None

@@ -1,5 +1,6 @@
 """Who may begin: limits hold, nobody is overtaken by whom he waits for, and nobody waits without a reason."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -36,21 +37,45 @@ def test_one_without_room_does_not_keep_others_back() -> None:
     assert f"the subnet {NET} has 2" in found["j-2"]
 
 
+def test_a_worker_that_has_enough_keeps_only_those_waiting_that_can_go_nowhere_else() -> None:
+    limits = RunningJobs(per_worker=1)
+    anywhere, here, there = (Claim(workers, "a", NET, tuple(workers)) for workers in ("12", "1", "2"))
+    running = [Claim("j-9", "a", NET, ("1",))]
+    found = list(reasons(limits, running, [anywhere, here, there]).values())
+    assert found[0] == ""
+    assert found[1].startswith("the worker 1 has 1 running job, as many as limits.json allows")
+    assert found[2].startswith("the worker 2 has 1 running job, as many as limits.json allows")
+
+
+def placed(claims: list[Claim]) -> list[Claim]:
+    """Each on the least busy of its workers."""
+    busy: Counter[str] = Counter()
+    begun = []
+    for claim in claims:
+        worker = min(claim.workers, key=busy.__getitem__)
+        busy[worker] += 1
+        begun.append(replace(claim, workers=(worker,)))
+    return begun
+
+
+WORKERS = st.lists(st.sampled_from("123"), min_size=1, unique=True).map(tuple)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), max_size=12),
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), WORKERS), max_size=12),
     st.integers(0, 3), st.integers(0, 3), st.integers(0, 5),
 )  # fmt: skip
 def test_limits_hold_and_whoever_waits_has_a_full_one(
-    asked: list[tuple[str, str]], per_account: int, per_subnet: int, per_worker: int
+    asked: list[tuple[str, str, tuple[str, ...]]], per_account: int, per_subnet: int, per_worker: int
 ) -> None:
     limits = RunningJobs(per_account, per_subnet, per_worker)
     waiting = [Claim(str(number), *places) for number, places in enumerate(asked)]
     found = reasons(limits, [], waiting)
-    begun = [claim for claim in waiting if not found[claim.job]]
+    begun = placed([claim for claim in waiting if not found[claim.job]])
     for most, values in (
         (per_account, [claim.account for claim in begun]),
         (per_subnet, [claim.subnet for claim in begun]),
-        (per_worker, ["" for _ in begun]),
+        (per_worker, [claim.workers[0] for claim in begun]),
     ):
         assert not most or all(values.count(value) <= most for value in values)
     again = reasons(limits, begun, [claim for claim in waiting if found[claim.job]])

@@ -22,8 +22,9 @@ DELETION = (
 )  # fmt: skip
 RESTORATION = tuple(point for point in POINTS if point.startswith("restore."))  # see test_restored
 STOP = ("stop.asked", "nudge.begun", "stop.done")
+TAKEOVER = tuple(point for point in POINTS if point.startswith(("takeover.", "given_up.")))  # test_takeover
 OTHERS = ("source.removed", "due.begun", "discard.marked", "webhook.answered")
-ELSEWHERE = (*STOP, *FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, *OTHERS)
+ELSEWHERE = (*STOP, *FIRST_RUN, *FAILURE, *DELETION, *RESTORATION, *TAKEOVER, *OTHERS)
 LATER_RUN = tuple(point for point in POINTS if point not in ELSEWHERE)
 
 pytestmark = pytest.mark.timeout(1800)

@@ -3,12 +3,15 @@
 import json
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from rehost.core.errors import InvalidTransitionError
 from rehost.core.job import Event, JobState, Status
 from rehost.core.room import RunningJobs
+from rehost.store.hosts import HostKind, Presence
 from rehost.store.runs import RunType
 from tests.flow.world import World
 
@@ -98,17 +101,41 @@ def test_a_scheduled_start_waits_and_stays_one(limited: World) -> None:
     assert run.type is RunType.SCHEDULE
 
 
-def test_starts_at_once_do_not_pass_the_limit(world: World) -> None:
-    world.store.room.limits = RunningJobs(per_account=3)
-    made = jobs_of(world, *"abcdefgh")
-    threads = [threading.Thread(target=world.lifecycle.start, args=(job, "tester")) for job in made]
+def start_at_once(world: World, jobs: list[str]) -> None:
+    threads = [threading.Thread(target=world.lifecycle.start, args=(job, "tester")) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_starts_at_once_do_not_pass_the_limit(world: World) -> None:
+    world.store.room.limits = RunningJobs(per_account=3)
+    made = jobs_of(world, *"abcdefgh")
+    start_at_once(world, made)
     states = [world.store.jobs.get(job).state.status for job in made]
     assert states.count(Status.RUNNING) == 3
     assert sum(bool(world.store.jobs.get(job).wanted_type) for job in made) == 5
+
+
+def test_starts_at_once_do_not_pass_the_limit_of_any_worker(world: World) -> None:
+    """These have no engine here: what is placed on them runs, and stays."""
+    one = Presence("h-1", "one", HostKind.WORKER, "one.example", 7443, 1 << 40, "0.1", "", "keys")
+    for name in ("h-1", "h-2"):
+        world.store.hosts.join(replace(one, id=name, name=name))
+    world.store.room.limits = RunningJobs(per_worker=2)
+    made = jobs_of(world, *"abcdef")
+    start_at_once(world, made)
+    assert placed(world, made) == {"h-1": 2, "h-2": 2}
+    gone = next(job for job in made if world.store.jobs.get(job).host == "h-2")
+    world.store.jobs.apply(gone, Event.FAIL, "tester")
+    world.upkeep.tick()
+    assert placed(world, made) == {"h-1": 2, "h-2": 2}
+
+
+def placed(world: World, jobs: list[str]) -> Counter[str]:
+    found = map(world.store.jobs.get, jobs)
+    return Counter(job.host for job in found if job.state.status is Status.RUNNING)
 
 
 def test_a_start_that_only_cleans_needs_no_room(limited: World) -> None:

@@ -26,7 +26,7 @@ class Holdings:
 
 
 def holdings(plane: ControlPlane, folder: Path, *disks: str) -> Holdings:
-    pids = dict(_processes(folder))
+    pids = dict(processes(folder))
     sockets = {inode for pid in pids for inode in _sockets(pid)}
     numbers = [os.stat(disk).st_rdev for disk in disks]
     pins = {disk: f"{os.major(n)}-{os.minor(n)}" for disk, n in zip(disks, numbers, strict=True)}
@@ -37,14 +37,14 @@ def holdings(plane: ControlPlane, folder: Path, *disks: str) -> Holdings:
         mounts=tuple(
             line for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line
         ),
-        loops=tuple(sorted(_loops(folder))),
+        loops=tuple(sorted(loops(folder))),
         ports=_tcp(sockets)[0],
         connections=_tcp(set(_sockets(plane.receiver_pid())))[1],
         tracked=tuple(disk for disk, name in pins.items() if (Path("/sys/fs/bpf/rehost") / name).exists()),
     )
 
 
-def _processes(folder: Path) -> Iterator[tuple[int, str]]:
+def processes(folder: Path) -> Iterator[tuple[int, str]]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         pid = int(path.parent.name)
         try:
@@ -100,7 +100,7 @@ def _tcp(sockets: set[str]) -> tuple[int, int]:
     return listening, connected
 
 
-def _loops(folder: Path) -> Iterator[str]:
+def loops(folder: Path) -> Iterator[str]:
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
             file = path.read_text().strip()

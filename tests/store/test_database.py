@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from rehost.core.errors import DatabaseUnavailableError, InvalidValueError
 from rehost.store import sqlite
 from rehost.store.database import Database
+from rehost.store.postgresql import GIVEN_UP
 from rehost.store.schema import events
 from rehost.store.store import Store
 from tests.postgresql import Cluster
@@ -190,3 +191,21 @@ def test_a_restart_in_the_middle_of_a_transaction_undoes_it(restarted: Cluster) 
         _add_event(connection, "a whole")
     assert store.events.of("x") == ()
     store.close()
+
+
+def test_a_writer_that_stands_still_loses_its_turn(
+    postgresql: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that was stopped, or lost its power, between two statements: the others go on."""
+    monkeypatch.setitem(GIVEN_UP, "idle_in_transaction_session_timeout", "200ms")
+    url = postgresql.make()
+    still, other = Store.open(url, bytes(32)), Store.open(url, bytes(32))
+    with pytest.raises(DatabaseUnavailableError), still.database.write() as connection:
+        _add_event(connection, "half")
+        other.events.add("x", "a", "the other's")
+        _add_event(connection, "a whole")
+    still.events.add("x", "a", "later")
+    assert [event.what for event in still.events.of("x")] == ["the other's", "later"]
+    still.close()
+    other.close()
+    postgresql.drop(url)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rehost.core.agentapi import Register
-from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NotFoundError
+from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NoRoomError, NotFoundError
 from rehost.core.job import Event, JobState
+from rehost.core.room import RunningJobs
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import Run, RunType
@@ -69,6 +70,27 @@ def test_no_run_begins_at_a_host_that_is_away_or_drained_or_full(several: Store)
         several.hosts.drain(name, True)
     with pytest.raises(NoHostError):
         begin(several, "e")
+
+
+def test_a_worker_runs_as_many_jobs_as_it_may(several: Store) -> None:
+    """Also if the other has no room for one job's bytes; one that has its volumes there waits for it."""
+    several.room.limits = RunningJobs(per_worker=2)
+    several.hosts.join(ONE, LONG)
+    several.hosts.join(replace(TWO, free=0), LONG)
+    first, second = begin(several, "a"), begin(several, "b")
+    waits = job(several, "c")
+    with pytest.raises(NoRoomError, match="the worker h-1 has 2 running jobs"):
+        several.runs.begin(waits, Event.START, RunType.MANUAL, "k")
+    several.hosts.join(TWO, LONG)
+    elsewhere = [several.runs.begin(waits, Event.START, RunType.MANUAL, "k"), begin(several, "d")]
+    assert [run.host for run in (first, second, *elsewhere)] == ["h-1", "h-1", "h-2", "h-2"]
+    with pytest.raises(NoRoomError):
+        begin(several, "e")
+    several.jobs.apply(first.job, Event.FAIL, "k")
+    several.jobs.apply(elsewhere[0].job, Event.FAIL, "k")
+    assert begin(several, "f").host == "h-1"
+    with pytest.raises(NoRoomError, match="the worker h-1 has 2"):
+        several.runs.begin(first.job, Event.START, RunType.MANUAL, "k")
 
 
 def test_a_job_stays_where_its_volumes_are(several: Store) -> None:
@@ -150,6 +172,26 @@ def test_what_a_host_that_is_away_ran_is_another_ones(
     assert several.takeovers.take(orphan.job, "h-3", "k") is None
     with pytest.raises(InvalidTransitionError, match="a newer one goes on"):
         several.runs.apply(run, Event.FAIL, "k")
+
+
+def test_an_image_that_was_being_made_is_given_up_with_its_generation(several: Store) -> None:
+    """Its name is free for the next one, and who made it cannot lay hands on that."""
+    several.hosts.join(replace(ONE, volumes="nas"), LONG)
+    run = begin(several)
+    for event in (Event.PREPARED, Event.SYNCED):
+        several.runs.apply(run, event, "k")
+    present = several.jobs.get(run.job)
+    old = several.images.reserve(present, run.id, run.generation)
+    several.hosts.join(replace(ONE, volumes="nas"), OVER)
+    taken = several.takeovers.take(present, "h-2", "k")
+    assert taken is not None
+    assert [image.id for image in several.images.given_up(run.id)] == [old.id]
+    with pytest.raises(InvalidTransitionError):
+        several.images.reserve(present, run.id, run.generation)
+    new = several.images.reserve(present, run.id, taken.generation)
+    assert (new.name, new.id == old.id) == (old.name, False)
+    several.images.remove(old.id)
+    assert several.images.given_up(run.id) == ()
 
 
 def test_a_host_that_is_forgotten_leaves_its_jobs(several: Store) -> None:

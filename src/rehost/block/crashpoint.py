@@ -34,6 +34,8 @@ POINTS = (
     "clean.begun", "trim.deleted", "folder.put_aside",
     "merge.marked", "merge.committed", "merge.journal", "merge.nodes", "merge.rebased", "merge.sealed",
     "merge.removed", "merge.done", "retain.trimmed", "retain.removed", "clean.retained", "clean.done",
+    # A host takes a dead one's job over, and deletes the image that was being made.
+    "takeover.begun", "takeover.taken", "takeover.enqueued", "given_up.deleted", "given_up.removed",
     # A run that fails, and what people do to a job.
     "fail.begun", "fail.image", "fail.image_recorded", "fail.noted", "fail.done",
     "stop.asked", "nudge.begun", "stop.done",

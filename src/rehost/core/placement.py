@@ -1,7 +1,9 @@
 """On which host a job's volumes are made: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from rehost.core.server import Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +15,22 @@ class Candidate:
     running: int  # jobs
 
 
-def choose(candidates: Sequence[Candidate], needed: int) -> str | None:
-    """Of those with room for so many bytes the one that runs the fewest jobs, then the one with most room.
+def bytes_of(inventory: Inventory | None) -> int:
+    """What a replica of a source's disks takes."""
+    return sum(disk.used or disk.size for disk in inventory.disks) if inventory else 0
 
-    Where none has room it is the one with the most, whose job says then what is missing. None: there is none.
+
+def fitting(candidates: Iterable[Candidate], needed: int) -> tuple[Candidate, ...]:
+    """Those with room for so many bytes, the one with the most first.
+
+    Where none has room it is the one with the most alone, whose job says then what is missing.
     """
-    fitting = [each for each in candidates if each.free >= needed]
-    if not fitting:
-        return max(candidates, key=lambda each: each.free).host if candidates else None
-    return min(fitting, key=lambda each: (each.running, -each.free, each.host)).host
+    roomiest = sorted(candidates, key=lambda each: (-each.free, each.host))
+    return tuple(each for each in roomiest if each.free >= needed) or tuple(roomiest[:1])
+
+
+def choose(candidates: Sequence[Candidate], most: int = 0) -> str | None:
+    """The one that runs the fewest jobs, and fewer than `most` (0: however many), then the one with the most
+    room. None: there is none."""
+    able = [each for each in candidates if not most or each.running < most]
+    return min(able, key=lambda each: (each.running, -each.free, each.host)).host if able else None

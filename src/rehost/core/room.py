@@ -30,12 +30,12 @@ class RunningJobs:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a job takes while it runs."""
+    """What a job takes while it runs, or would take."""
 
     job: str
     account: str
     subnet: str = ""  # empty: not known, and not limited
-    worker: str = ""
+    workers: tuple[str, ...] = ()  # the one that it is on; of one that waits, all that it may be placed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,15 @@ class _Place:
 def reasons(limits: RunningJobs, running: Iterable[Claim], waiting: Sequence[Claim]) -> dict[str, str]:
     """Why each job that waits cannot begin now; empty: it can. The first of `waiting` is served first.
 
-    One for whom there is no room does not keep those back that take it from nobody.
+    One for whom there is no room does not keep those back that take it from nobody. Of several workers a job
+    takes the one that has the fewest then, as the placement does, and of these the first.
     """
-    taken = Counter(place for claim in running for place in _places(limits, claim))
+    taken: Counter[_Place] = Counter()
+    for claim in running:
+        taken.update(_places(limits, claim, taken))
     found = {}
     for claim in waiting:
-        places = _places(limits, claim)
+        places = _places(limits, claim, taken)
         full = next((place for place in places if taken[place] >= place.most), None)
         found[claim.job] = "" if full is None else _words(full)
         if full is None:
@@ -72,11 +75,12 @@ def subnet_of(inventory: Inventory | None, limits: RunningJobs) -> str:
     return ""
 
 
-def _places(limits: RunningJobs, claim: Claim) -> list[_Place]:
+def _places(limits: RunningJobs, claim: Claim, taken: Counter[_Place]) -> list[_Place]:
+    workers = [_Place(f"the worker {name}".rstrip(), limits.per_worker) for name in claim.workers]
     every = (
         _Place(f"the account {claim.account}", limits.per_account),
         _Place(f"the subnet {claim.subnet}" if claim.subnet else "", limits.per_subnet),
-        _Place(f"the worker {claim.worker}".rstrip(), limits.per_worker),
+        *sorted(workers, key=taken.__getitem__)[:1],
     )
     return [place for place in every if place.most and place.what]
 

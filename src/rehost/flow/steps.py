@@ -165,7 +165,8 @@ class Steps:
         reach("build.begun")
         self.driver.seal(job.id, task.run.id, _roots(task.run.result))
         reach("build.sealed")
-        record = self.store.images.reserve(job, task.run.id)
+        self._delete_given_up(task)
+        record = self._image(task)
         reach("build.reserved")
         overlays = self.driver.create_image(
             record.id,
@@ -176,6 +177,9 @@ class Steps:
             sizes=plan.target_sizes(job.spec),
         )
         reach("build.overlaid")
+        if not self.store.images.there([record.id]):  # this host stood still, and woke up after a takeover
+            self.driver.delete_image(record.id)
+            return OVER
         report = self.converter.convert(
             self.driver.image(record.id),
             overlays,
@@ -186,6 +190,14 @@ class Steps:
         self.driver.record_conversion(record.id, report)
         reach("build.recorded")
         return NEXT
+
+    def _delete_given_up(self, task: _Task) -> None:
+        """What hosts were making from which the run was taken over; one that wakes up finds nothing."""
+        for image in self.store.images.given_up(task.run.id):
+            self.driver.delete_image(image.id)
+            reach("given_up.deleted")
+            self.store.images.remove(image.id)
+            reach("given_up.removed")
 
     def _check(self, task: _Task) -> str:
         self.store.runs.enter(task.run.id, Stage.CHECKING)
@@ -247,7 +259,7 @@ class Steps:
         return OVER
 
     def _image(self, task: _Task) -> ImageRecord:
-        return self.store.images.reserve(task.job, task.run.id)
+        return self.store.images.reserve(task.job, task.run.id, task.run.generation)
 
     def _say(self, task: _Task, phase: str, doing: str = "") -> None:
         self.store.jobs.report(task.job.id, task.run.id, task.job.state, phase_info(phase, doing))

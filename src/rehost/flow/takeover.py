@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from rehost.compute.driver import Driver
+from rehost.block.crashpoint import reach
 from rehost.core.errors import InvalidTransitionError, NotFoundError
-from rehost.core.job import JobState, Status
+from rehost.core.job import Status
 from rehost.flow.engine import Engine
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ticker import Ticker
@@ -26,13 +26,12 @@ class Takeover:
         self,
         store: Store,
         engine: Engine,
-        driver: Driver,
         host: str,
         volumes: str,
         ready: Callable[[], bool],
     ) -> None:
         """`volumes` names the storage that this host shares; `ready`: others may be taken for dead."""
-        self._store, self._engine, self._driver = store, engine, driver
+        self._store, self._engine = store, engine
         self._host, self._volumes, self._ready = host, volumes, ready
         self._ticker = Ticker("takeover", self.tick, TICK)
 
@@ -63,13 +62,12 @@ class Takeover:
                 self._store.jobs.report(job.id, job.current_run, job.state, info)
 
     def _take(self, orphan: Orphan) -> None:
-        """Files first: what dies in between is an orphan still."""
+        """Records only: who touches files may wait for a host that stands still, and other jobs for this."""
         job = orphan.job
-        if job.state is JobState.PROCESSING:
-            for image in self._store.images.of_job(job.id):
-                if image.run == job.current_run:
-                    self._driver.delete_image(image.id)
+        reach("takeover.begun")
         run = self._store.takeovers.take(job, self._host, ACTOR)
+        reach("takeover.taken")
         if run is not None:
             _log.warning("the job %s goes on here: its host %s is away", job.id, orphan.host)
             start_workflow(self._engine, run)
+            reach("takeover.enqueued")

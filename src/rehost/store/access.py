@@ -28,5 +28,5 @@ class Backend(Protocol):
     def clock(self, connection: sa.Connection) -> float | None:
         """Unix seconds by the database's own clock; None: it has none besides this host's."""
 
-    def told(self, error: sa.exc.OperationalError) -> RehostError | None:
+    def told(self, error: sa.exc.DBAPIError) -> RehostError | None:
         """What an error means to whoever waits for the records; None: it is no state of the database."""

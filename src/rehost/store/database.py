@@ -145,7 +145,7 @@ class Database:
             yield
         except sa.exc.TimeoutError as error:
             raise DatabaseUnavailableError("all connections to the database are busy", "try again") from error
-        except sa.exc.OperationalError as error:
+        except (sa.exc.OperationalError, sa.exc.InternalError) as error:
             told = self._backend.told(error)
             if told is None:
                 raise

@@ -4,6 +4,7 @@ Times here are the database's own. A host whose lease has run out may be dead or
 when it wakes up is refused where it writes, by the generation of the runs that others have taken over.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from rehost.core.errors import HostError, NoHostError, NotFoundError
 from rehost.core.job import Status
-from rehost.core.placement import Candidate, choose
+from rehost.core.placement import Candidate, fitting
 from rehost.store.database import Database
 from rehost.store.schema import hosts, jobs, runs
 
@@ -73,7 +74,7 @@ class Hosts:
         does not go together with the others.
         """
         with self._database.write() as connection:
-            others = [host for host in _all(connection, self._now(connection)) if host.id != presence.id]
+            others = [host for host in everyone(connection, self._now(connection)) if host.id != presence.id]
             _check(presence, others)
             before = connection.scalar(sa.select(hosts.c.generation).where(hosts.c.id == presence.id))
             row = _row(presence) | {"generation": (before or 0) + 1, "lease": self._lease(connection, ttl)}
@@ -115,7 +116,7 @@ class Hosts:
 
     def all(self) -> tuple[Host, ...]:
         with self._database.read() as connection:
-            return _all(connection, self._now(connection))
+            return everyone(connection, self._now(connection))
 
     def drain(self, name: str, draining: bool) -> Host:
         """Let a host, by its id or name, take no new jobs, or again; NotFoundError, HostError."""
@@ -131,30 +132,27 @@ class Hosts:
         return None if self._database.of_one_host else self._now(connection) + ttl
 
 
-def place(connection: sa.Connection, now: float, host: str, needed: int) -> str:
-    """Where a job's next run is carried out that needs so many bytes: at the host that has its volumes, or,
-    if that is gone or is to be free of jobs, at another one with the same storage.
+def able(there: Sequence[Host], host: str, needed: int) -> tuple[Candidate, ...]:
+    """Of the hosts that are there, where a job's next run may be carried out that needs so many bytes: at the
+    host that has its volumes, or, if that is gone or is to be free of jobs, at others with the same storage.
 
-    Empty while no host has ever been there. NoHostError.
+    One without a name while no host has ever been there. NoHostError.
     """
-    there = _all(connection, now)
     present = next((each for each in there if each.id == host), None)
-    shared = "" if present is None else present.presence.volumes
-    if present is not None and (not shared or (present.alive and not present.draining)):
-        return host
-    able = [each for each in there if each.alive and not each.draining]
-    if present is not None:
-        able = [each for each in able if each.presence.volumes == shared]
-        needed = 0  # what lies there already
-    chosen = choose([Candidate(each.id, each.presence.free, each.running) for each in able], needed)
-    if chosen is None and present is not None:
-        return host
-    if chosen is None and there:
+    takers = [each for each in there if each.alive and not each.draining]
+    if present is None and takers:
+        return fitting(map(_candidate, takers), needed)
+    if present is None and there:
         raise NoHostError(
             f"none of {len(there)} hosts takes new jobs",
             "see which are away or draining: rehost worker list; then try again",
         )
-    return chosen or ""
+    if present is None:
+        return (Candidate("", 0, 0),)
+    shared = present.presence.volumes
+    others = [each for each in takers if shared and each.presence.volumes == shared]
+    stays = present in takers or not others
+    return tuple(map(_candidate, [present] if stays else others))
 
 
 def _check(presence: Presence, others: list[Host]) -> None:
@@ -175,7 +173,8 @@ def _check(presence: Presence, others: list[Host]) -> None:
         )
 
 
-def _all(connection: sa.Connection, now: float) -> tuple[Host, ...]:
+def everyone(connection: sa.Connection, now: float) -> tuple[Host, ...]:
+    """All hosts, in the caller's transaction."""
     counted = sa.select(jobs.c.host, sa.func.count().label("running")).where(jobs.c.status == Status.RUNNING)
     busy = counted.group_by(jobs.c.host).subquery()
     query = sa.select(hosts, busy.c.running).outerjoin(busy, busy.c.host == hosts.c.id)
@@ -184,7 +183,7 @@ def _all(connection: sa.Connection, now: float) -> tuple[Host, ...]:
 
 def find(connection: sa.Connection, now: float, name: str) -> Host:
     """By its id or its name; NotFoundError, HostError when several have the name."""
-    found = [host for host in _all(connection, now) if name in (host.id, host.name)]
+    found = [host for host in everyone(connection, now) if name in (host.id, host.name)]
     if not found:
         raise NotFoundError(f"there is no host {name}", "list them with: rehost worker list")
     if len(found) > 1:
@@ -195,6 +194,10 @@ def find(connection: sa.Connection, now: float, name: str) -> Host:
 def alive(now: float) -> sa.ColumnElement[bool]:
     """Of a row of `hosts`."""
     return sa.or_(hosts.c.lease.is_(None), hosts.c.lease > now)
+
+
+def _candidate(host: Host) -> Candidate:
+    return Candidate(host.id, host.presence.free, host.running)
 
 
 def _row(presence: Presence) -> dict[str, Any]:

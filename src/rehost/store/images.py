@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rehost.core.errors import NotFoundError
 from rehost.core.ids import Kind
 from rehost.store.database import Database, new_id
+from rehost.store.runs import check_generation
 from rehost.store.schema import images, runs
 from rehost.store.transition import Job
 
@@ -45,13 +46,17 @@ class Images:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, job: Job, run_id: str) -> ImageRecord:
+    def reserve(self, job: Job, run_id: str, generation: int | None = None) -> ImageRecord:
         """The image of a run: the same one for each call, with a name that no other image of the region has.
+
+        InvalidTransitionError if it is not this generation of the run that the image is to be for.
 
         A name that is taken gets the job's id as its suffix, and the run's number if a run before took that.
         Without a name from its owner, the job and the number of the run make one: web, web_2, web_3.
         """
         with self._database.write() as connection:
+            if generation is not None:
+                check_generation(connection, run_id, generation)
             known = connection.execute(sa.select(images).where(images.c.run == run_id)).first()
             if known is not None:
                 return _record(known)
@@ -90,6 +95,12 @@ class Images:
         with self._database.read() as connection:
             return tuple(map(_record, connection.execute(query)))
 
+    def given_up(self, run_id: str) -> tuple[ImageRecord, ...]:
+        """What generations of the run that others have taken over were making."""
+        query = sa.select(images).where(images.c.run.startswith(_given_up(run_id, ""), autoescape=True))
+        with self._database.read() as connection:
+            return tuple(map(_record, connection.execute(query)))
+
     def there(self, image_ids: Iterable[str]) -> frozenset[str]:
         """Those of them that were not deleted."""
         with self._database.read() as connection:
@@ -107,6 +118,18 @@ class Images:
     def _set(self, image_id: str, **values: Any) -> None:
         with self._database.write() as connection:
             connection.execute(images.update().where(images.c.id == image_id).values(**values))
+
+
+def give_up(connection: sa.Connection, run_id: str, generation: int) -> None:
+    """In the caller's transaction: the image of a generation that is over is the run's no more, and its name
+    is free."""
+    made = images.update().where(images.c.run == run_id)
+    run = _given_up(run_id, str(generation))
+    connection.execute(made.values(run=run, name=images.c.id, path="", state=ImageState.FAILED))
+
+
+def _given_up(run_id: str, generation: str) -> str:
+    return f"{run_id}.{generation}"
 
 
 def _free_name(connection: sa.Connection, job: Job, run_id: str) -> str:

@@ -19,16 +19,27 @@ from rehost.store.access import OPTION, Access
 DRIVER = "postgresql+psycopg"
 POOL = 20  # connections that stay open
 WAIT = "30s"  # how long a writer waits for the others
+# A host that stands still between two statements, or lost its power there, would keep its turn, and keep all
+# others from writing: the one as long as it stands, the other for two hours, by PostgreSQL's own keepalives.
+# Each of its threads that waited for a turn has this time.
+GIVEN_UP = {
+    "idle_in_transaction_session_timeout": "5s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 _TURN = 0x7265686F73740001  # "rehost", 1
 _HELD = 0x7265686F73740002
 _FULL = "53100"
+_TOO_IDLE = "25P03"
 # A connection over the network that is silently gone is noticed within a minute.
 _ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _ALONE = f"SELECT pg_advisory_xact_lock({_TURN})"
 _BEGIN = {
     Access.WRITE: _ALONE,
-    Access.UPGRADE: _ALONE,
+    # Rows that are computed anew may take their time.
+    Access.UPGRADE: f"{_ALONE} FROM set_config('idle_in_transaction_session_timeout', '60s', true)",
     Access.APPEND: "SET LOCAL synchronous_commit TO off",
 }
 
@@ -75,13 +86,14 @@ def held(text: str) -> AbstractContextManager[None]:
 @contextmanager
 def _locked(text: str, lock: sa.Function[bool], refusal: DataFolderError) -> Iterator[None]:
     made = sa.create_engine(url(text), isolation_level="AUTOCOMMIT", connect_args={**_ALIVE})
+    sa.event.listen(made, "connect", _prepare_connection)
     try:
         with made.connect() as connection:
             if not connection.scalar(sa.select(lock)):
                 raise refusal
             yield
     except sa.exc.OperationalError as error:
-        raise told(error) from error
+        raise told(error) or error from error
     finally:
         made.dispose()
 
@@ -105,9 +117,13 @@ def clock(connection: sa.Connection) -> float:
     return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
 
 
-def told(error: sa.exc.OperationalError) -> RehostError:
-    """psycopg has this class for what may pass: no connection, a stopped server, a wait that was too long."""
-    if getattr(error.orig, "sqlstate", None) == _FULL:
+def told(error: sa.exc.DBAPIError) -> RehostError | None:
+    """psycopg's OperationalError is what may pass: no connection, a stopped server, a wait that was too long.
+    That the server gave a transaction up it calls an InternalError."""
+    code = getattr(error.orig, "sqlstate", None)
+    if not isinstance(error, sa.exc.OperationalError) and code != _TOO_IDLE:
+        return None
+    if code == _FULL:
         return DataFolderFullError(
             "the control plane cannot write its records: the database's disk is full", "make room there"
         )
@@ -120,7 +136,8 @@ def _first_line(error: object) -> str:
 
 def _prepare_connection(connection: Any, _entry: ConnectionPoolEntry) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout TO '{WAIT}'")
+        for name, value in {"lock_timeout": WAIT, **GIVEN_UP}.items():
+            cursor.execute(f"SET {name} TO '{value}'")
     connection.commit()
 
 

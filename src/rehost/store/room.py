@@ -1,15 +1,18 @@
 """Jobs whose start was asked for while as many run as may: they wait as they are, and begin oldest first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from rehost.core.errors import NoRoomError
+from rehost.core.errors import NoHostError, NoRoomError
 from rehost.core.job import Status
+from rehost.core.placement import bytes_of
 from rehost.core.room import Claim, RunningJobs, reasons, subnet_of
 from rehost.store import transition
 from rehost.store.database import Database
 from rehost.store.events import note
+from rehost.store.hosts import Host, able, everyone
 from rehost.store.schema import jobs, source_servers
 from rehost.store.status import phase_info
 from rehost.store.transition import Job
@@ -22,16 +25,16 @@ class Room:
         self._database = database
         self.limits = RunningJobs()
 
-    def check(self, connection: sa.Connection, job_id: str) -> None:
+    def check(self, connection: sa.Connection, clock: float, job_id: str) -> None:
         """NoRoomError if the job cannot begin now, or those that wait longer are to have the room.
 
-        In a transaction that writes: what it finds stays true until the job runs.
+        `clock`: the database's. In a transaction that writes: what it finds stays true until the job runs.
         """
         if not self.limits:
             return
-        waiting = self._waiting(connection)
+        waiting = self._waiting(connection, clock)
         if all(claim.job != job_id for claim in waiting):
-            waiting += self._claims(connection, jobs.c.id == job_id)
+            waiting += self._wishes(connection, clock, jobs.c.id == job_id)
         if why := reasons(self.limits, self._running(connection), waiting)[job_id]:
             raise NoRoomError(why)
 
@@ -59,7 +62,7 @@ class Room:
         """The jobs that may begin now, oldest first; the others say anew why they cannot, if the reason is
         another one."""
         with self._database.read() as connection:
-            waiting = self._waiting(connection)
+            waiting = self._waiting(connection, self._database.clock(connection))
             if not waiting:
                 return ()
             found = reasons(self.limits, self._running(connection), waiting)
@@ -71,19 +74,37 @@ class Room:
                 self.want(job.id, job.wanted_type, "", why)
         return tuple(job for job in wanted if not found[job.id])
 
-    def _waiting(self, connection: sa.Connection) -> list[Claim]:
-        return self._claims(connection, jobs.c.wanted.is_not(None))
+    def _waiting(self, connection: sa.Connection, clock: float) -> list[Claim]:
+        return self._wishes(connection, clock, jobs.c.wanted.is_not(None))
+
+    def _wishes(
+        self, connection: sa.Connection, clock: float, condition: sa.ColumnElement[bool]
+    ) -> list[Claim]:
+        """Of jobs that do not run; each may be placed on any of several workers."""
+        there = everyone(connection, clock) if self.limits.per_worker else ()
+        rows = self._rows(connection, condition, self.limits.per_subnet or self.limits.per_worker)
+        return [self._claim(row, _workers(there, row)) for row in rows]
 
     def _running(self, connection: sa.Connection) -> Iterable[Claim]:
-        return self._claims(connection, jobs.c.status == Status.RUNNING.value)
+        rows = self._rows(connection, jobs.c.status == Status.RUNNING.value, self.limits.per_subnet)
+        return [self._claim(row, (row.host,)) for row in rows]
 
-    def _claims(self, connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Claim]:
-        """Oldest first; inventories are looked at only where subnets are limited."""
-        inventory = source_servers.c.inventory if self.limits.per_subnet else sa.null()
-        query = sa.select(jobs.c.id, jobs.c.account, inventory.label("inventory"))
+    def _rows(self, connection: sa.Connection, condition: sa.ColumnElement[bool], inventories: int) -> Any:
+        """Oldest first; with inventories only where they are looked at."""
+        inventory = source_servers.c.inventory if inventories else sa.null()
+        query = sa.select(jobs.c.id, jobs.c.account, jobs.c.host, inventory.label("inventory"))
         query = query.outerjoin(source_servers, source_servers.c.id == jobs.c.source_id)
-        rows = connection.execute(query.where(condition).order_by(*_OLDEST))
-        return [Claim(row.id, row.account, subnet_of(row.inventory, self.limits)) for row in rows]
+        return connection.execute(query.where(condition).order_by(*_OLDEST))
+
+    def _claim(self, row: Any, workers: tuple[str, ...]) -> Claim:
+        return Claim(row.id, row.account, subnet_of(row.inventory, self.limits), workers)
+
+
+def _workers(there: Sequence[Host], row: Any) -> tuple[str, ...]:
+    try:
+        return tuple(each.host for each in able(there, row.host, bytes_of(row.inventory)))
+    except NoHostError:
+        return ()  # its start says so
 
 
 _OLDEST = (jobs.c.wanted, jobs.c.created, jobs.c.id)

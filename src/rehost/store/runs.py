@@ -12,11 +12,12 @@ from rehost.core.agentapi import Assignment, Progress, Result
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.ids import Kind
 from rehost.core.job import Event, JobState, Status, follow
+from rehost.core.placement import bytes_of, choose
 from rehost.core.progress import Course, Stage
 from rehost.core.server import Inventory
 from rehost.store import transition
 from rehost.store.database import Database, new_id
-from rehost.store.hosts import place
+from rehost.store.hosts import able, everyone
 from rehost.store.room import Room
 from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.status import copy_info
@@ -71,14 +72,15 @@ class Runs:
         nothing has changed.
         """
         with self._database.write() as connection:
-            now = self._database.now()
+            now, clock = self._database.now(), self._database.clock(connection)
             job = transition.read(connection, job_id)
             follow(job.state, event)
-            host = _place(connection, self._database.clock(connection), job)
             last = read(connection, job.current_run)
             cleans = follow(job.state, event) is JobState.CLEANING
-            if event is Event.START and not cleans:
-                self._room.check(connection, job_id)
+            limited = event is Event.START and not cleans
+            if limited:
+                self._room.check(connection, clock, job_id)
+            host = _place(connection, clock, job, self._room.limits.per_worker if limited else 0)
             course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, expected(connection))
             if last is not None and cleans:
                 run = raise_generation(connection, last, host, course=course)
@@ -97,7 +99,7 @@ class Runs:
     def apply(self, run: Run, event: Event, actor: str, detail: str = "", **changes: Any) -> transition.Job:
         """Move a run's job as `Jobs.apply` does; InvalidTransitionError if a newer generation has it."""
         with self._database.write() as connection:
-            _check_generation(connection, run.id, run.generation)
+            check_generation(connection, run.id, run.generation)
             job = transition.read(connection, run.job)
             return transition.move(connection, self._database.now(), job, event, actor, detail, **changes)
 
@@ -152,7 +154,7 @@ class Runs:
         The run keeps the inventory that was prepared for: disks may change while the image is made.
         """
         with self._database.write() as connection:
-            _check_generation(connection, assignment.run, assignment.generation)
+            check_generation(connection, assignment.run, assignment.generation)
             job = transition.read(connection, assignment.job)
             connection.execute(
                 source_servers.update()
@@ -220,12 +222,14 @@ def _advance(connection: sa.Connection, run: Run, course: Course, fraction: floa
     connection.execute(behind.values(progress=percent))
 
 
-def _place(connection: sa.Connection, now: float, job: transition.Job) -> str:
-    """The host of the job's next run; the source's disks tell the room that a first one needs."""
+def _place(connection: sa.Connection, now: float, job: transition.Job, most: int) -> str:
+    """The host of the job's next run, one that runs fewer than `most`; the source's disks tell the room that
+    a first one needs. NoHostError."""
     source = sa.select(source_servers.c.inventory).where(source_servers.c.id == job.spec.source_id)
     inventory: Inventory | None = connection.execute(source).scalar_one_or_none()
-    disks = () if inventory is None else inventory.disks
-    return place(connection, now, job.host, sum(disk.used or disk.size for disk in disks))
+    chosen = choose(able(everyone(connection, now), job.host, bytes_of(inventory)), most)
+    assert chosen is not None, "where none has room for the job it has been told to wait"
+    return chosen
 
 
 def _add(
@@ -252,7 +256,8 @@ def raise_generation(connection: sa.Connection, run: Run, host: str, **changes: 
     return _exists(read(connection, run.id))
 
 
-def _check_generation(connection: sa.Connection, run_id: str, generation: int) -> None:
+def check_generation(connection: sa.Connection, run_id: str, generation: int) -> None:
+    """In the caller's transaction: InvalidTransitionError if it is not the run's present one."""
     run = read(connection, run_id)
     if run is None or run.generation != generation:
         raise InvalidTransitionError(

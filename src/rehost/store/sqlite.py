@@ -54,7 +54,7 @@ def clock(_connection: sa.Connection) -> None:
     return
 
 
-def told(error: sa.exc.OperationalError) -> RehostError | None:
+def told(error: sa.exc.DBAPIError) -> RehostError | None:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return DataFolderFullError(

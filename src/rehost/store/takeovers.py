@@ -13,8 +13,9 @@ from rehost.core.progress import Stage
 from rehost.store import transition
 from rehost.store.database import Database
 from rehost.store.hosts import alive, find
+from rehost.store.images import give_up
 from rehost.store.runs import Run, expected, raise_generation, read
-from rehost.store.schema import hosts, images, jobs
+from rehost.store.schema import hosts, jobs
 from rehost.store.transition import Job
 
 _STAGES = {
@@ -95,7 +96,7 @@ def _start_again(connection: sa.Connection, now: float, job: Job, host: str, act
     last = read(connection, job.current_run)
     assert last is not None, "a job that runs has a run"
     if after is JobState.PROCESSING:
-        connection.execute(sa.delete(images).where(images.c.run == last.id))
+        give_up(connection, last.id, last.generation)
     run = raise_generation(connection, last, host, **changes)
     detail = f"run {run.id}, generation {run.generation}, by host {host} instead of {job.host}"
     transition.move(

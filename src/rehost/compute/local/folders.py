@@ -38,16 +38,16 @@ def publish(building: Path, path: Path) -> None:
 def remove(path: Path) -> None:
     """The folder is gone, whether it was there or not; by one rename, so that nobody sees half of it.
 
-    OSError when somebody writes to it meanwhile; the next call finishes what that one left.
+    OSError when somebody writes to it meanwhile; the next call finishes what that one left. Others may sweep
+    it away meanwhile.
     """
     gone = path.with_name(f".{path.name}{_GONE}")
-    if gone.exists():
-        shutil.rmtree(gone)
+    _take_away(gone)
     if path.exists():
         path.rename(gone)
         sync_folder(path.parent)
         reach("folder.put_aside")
-        shutil.rmtree(gone)
+        _take_away(gone)
 
 
 @contextmanager
@@ -79,6 +79,14 @@ def visible(parent: Path) -> list[Path]:
         return []
     folders = (entry for entry in parent.iterdir() if entry.is_dir())
     return sorted(each for each in folders if not each.name.startswith(".") and each.name != _FOUND)
+
+
+def _take_away(path: Path) -> None:
+    def unless_gone(_function: object, _path: str, info: tuple[type, BaseException, object]) -> None:
+        if not isinstance(info[1], FileNotFoundError):
+            raise info[1]
+
+    shutil.rmtree(path, onerror=unless_gone)
 
 
 def sweep(parent: Path) -> None:

@@ -97,8 +97,9 @@ class Images:
         )
 
     def all(self) -> tuple[Image, ...]:
-        found = [_load(folder) for folder in folders.visible(self._parent)]
-        return tuple(sorted(found, key=lambda image: (image.created, image.id)))
+        found = (self._still(folder) for folder in folders.visible(self._parent))
+        there = (image for image in found if image is not None)
+        return tuple(sorted(there, key=lambda image: (image.created, image.id)))
 
     def of_job(self, job: str) -> tuple[Image, ...]:
         return tuple(image for image in self.all() if image.job == job)
@@ -128,6 +129,15 @@ class Images:
 
     def delete(self, image_id: str) -> None:
         folders.remove(self._folder(image_id))
+
+    def _still(self, folder: Path) -> Image | None:
+        """None: it was deleted since its folder was seen, by another job's step or another host."""
+        try:
+            return _load(folder)
+        except VolumeError:
+            if folder.exists():
+                raise
+            return None
 
     def _folder(self, image_id: str) -> Path:
         if "/" in image_id or image_id.startswith(".") or not image_id:

@@ -1,0 +1,56 @@
+"""Every image compared with its source: digests and root, the file system's check, the writer's files."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.storm.record import Proof
+from bench.storm.scene import Scene
+from bench.storm.writer import faults as faults_of_files
+from rehost.cli import datafolder
+from rehost.cli.imagecheck import check, record_of
+from rehost.compute.driver import ImageState
+from rehost.compute.local import LocalDriver
+from rehost.core.errors import RehostError
+from rehost.store.store import Store
+from tests.loopdisks import loop_disks
+from tests.migration.images import flat
+
+
+def prove(scene: Scene, store: Store) -> Iterator[Proof]:
+    driver = datafolder.driver_on(scene.first)
+    names = {source.id: source.name for source in scene.sources}
+    for record in store.images.all():
+        source = names[store.jobs.get(record.job).spec.source_id]
+        read, faults = _verify(driver, store, record.id)
+        faults += _faults_inside(scene.volumes / "images" / record.id, scene.folder, source)
+        yield Proof(record.id, source, read, tuple(faults))
+
+
+def _verify(driver: LocalDriver, store: Store, image_id: str) -> tuple[int, list[str]]:
+    """As `rehost verify` does: the bytes that were read, and what is wrong."""
+    try:
+        image = driver.image(image_id)
+        found = check(driver, image, record_of(store, image_id), lambda *_: None)
+    except RehostError as error:
+        return 0, [f"rehost verify: {error}"]
+    faults = [f"rehost verify: differs from {each.root}" for each in found if not each.equal]
+    if image.state is not ImageState.READY:
+        faults.append(f"its state on disk is {image.state}")
+    return sum(each.comparison.read for each in found), faults
+
+
+def _faults_inside(image: Path, folder: Path, source: str) -> Iterator[str]:
+    copy = flat(image, folder)
+    try:
+        done = subprocess.run(["e2fsck", "-f", "-n", copy], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            yield f"e2fsck: {done.stdout[-500:]}"
+        with (
+            loop_disks(folder) as disks,
+            disks.attached(copy, "--read-only") as device,
+            disks.mounted(device, "-o", "ro") as mount,
+        ):
+            yield from faults_of_files(mount / "writer", source)
+    finally:
+        copy.unlink()
