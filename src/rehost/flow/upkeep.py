@@ -1,9 +1,10 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, the
-next runs of those that wait and what waited for room, says which sources are offline, keeps the images of
-waiting jobs as few as asked, lets jobs expire and deletes them later, and releases what deleted jobs and
-source servers held.
+It starts workflows that a crash kept from starting. It
+sends signals that got lost, starts scheduled jobs, the next runs of those that wait and what waited for room,
+says which sources are offline, keeps the images of waiting jobs as few as asked, lets jobs expire and deletes
+them later, and releases what deleted jobs and source servers held, and what jobs that went on elsewhere have
+left here.
 """
 
 import logging
@@ -18,6 +19,7 @@ from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
+from rehost.flow.strays import discard_strays
 from rehost.flow.ticker import Ticker
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
@@ -86,11 +88,14 @@ class Upkeep:
     def tidy(self) -> None:
         """What may take long."""
         jobs = self._store.jobs
-        if self._tidied % LOOK_AT_LAYERS == 0:
-            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
+        looks = self._tidied % LOOK_AT_LAYERS == 0
         self._tidied += 1
+        if looks:
+            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
         never_started = [""] if self._leads() else []
         self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
+        if looks:
+            discard_strays(self._store, self._driver, self._host)
 
     def steer(self) -> None:
         """What takes no time."""
