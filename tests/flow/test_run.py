@@ -24,6 +24,7 @@ from rehost.flow.engine import WorkflowState
 from rehost.flow.run import workflow_id
 from rehost.flow.upkeep import LOOK_AT_ENGINE, Upkeep
 from rehost.store import images
+from rehost.store.hosts import HostKind, Presence
 from rehost.store.runs import RunType
 from tests.flow.world import INVENTORY, REPORT, ROOTS, World
 
@@ -589,3 +590,20 @@ def test_a_stop_of_the_process_is_no_failure_of_the_job(world: World) -> None:
     world.open_engine()
     world.until(job_id, JobState.FINISHED)
     assert len(world.converter.calls) == 2
+
+
+def test_what_another_host_has_begun_for_this_one_starts_at_the_next_tick(world: World) -> None:
+    world.upkeep.tick()
+    job = world.job(world.register())
+    run = world.store.runs.begin(job.id, Event.START, RunType.MANUAL, "tester")
+    world.upkeep.tick()
+    assert world.engine.state(workflow_id(run.id, run.generation)) is not WorkflowState.UNKNOWN
+
+
+def test_another_hosts_run_is_left_to_that_one(world: World) -> None:
+    """Which may be of another release, whose steps are others."""
+    world.store.hosts.join(Presence("h-1", "one", HostKind.WORKER, "one", 1, 1 << 40, "0.1", "", "keys"))
+    run = world.lifecycle.start(world.job(world.register()).id, "tester")
+    assert run is not None
+    assert run.host == "h-1"
+    assert world.engine.state(workflow_id(run.id, run.generation)) is WorkflowState.UNKNOWN

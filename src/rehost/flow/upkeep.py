@@ -1,6 +1,6 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting. It
+It starts workflows that a crash kept from starting, or whose runs another host has begun for this one. It
 sends signals that got lost, starts scheduled jobs, the next runs of those that wait and what waited for room,
 says which sources are offline, keeps the images of waiting jobs as few as asked, lets jobs expire and deletes
 them later, and releases what deleted jobs and source servers held, and what jobs that went on elsewhere have
@@ -59,6 +59,7 @@ class Upkeep:
         self._leads = leads
         self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
+        self._seen: set[str] = set()  # runs that were there at the last tick
         self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
 
     def adopt(self) -> None:
@@ -100,9 +101,11 @@ class Upkeep:
     def steer(self) -> None:
         """What takes no time."""
         running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
-        if self._ticks % LOOK_AT_ENGINE == 0:
-            self._each(running, self._keep_running)
+        looks_at_all = self._ticks % LOOK_AT_ENGINE == 0
+        begun = [job for job in running if looks_at_all or job.current_run not in self._seen]
+        self._seen = {job.current_run for job in running}
         self._ticks += 1
+        self._each(begun, self._keep_running)
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
         if self._leads():
