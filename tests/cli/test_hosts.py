@@ -111,7 +111,7 @@ def test_what_a_dead_host_had_alone_is_copied_anew_when_somebody_asks(
     dead = alone.of(job)
     agent.copy(first, most=5)
     alone.kill(dead)
-    until(lambda: f"the host {dead}, which alone has" in alone.job(job).status_info, "the job says why")
+    until(lambda: f"the host {dead} was last heard of" in alone.job(job).status_info, "the job says why")
     found = alone.command("resync", dead, "--job", job)
     assert [each["JobId"] for each in found] == [job]
     assert copied_anew(alone, agent, job, first) == next(name for name in WORKERS if name != dead)

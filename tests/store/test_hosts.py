@@ -194,6 +194,31 @@ def test_an_image_that_was_being_made_is_given_up_with_its_generation(several: S
     assert several.images.given_up(run.id) == ()
 
 
+def test_storage_is_reached_while_somebody_who_has_it_takes_jobs(several: Store) -> None:
+    several.hosts.join(replace(ONE, volumes="nas"), LONG)
+    several.hosts.join(TWO, LONG)
+    assert several.hosts.reachable() == {"nas"}
+    several.hosts.drain("one", True)
+    assert several.hosts.reachable() == frozenset()
+    several.hosts.drain("one", False)
+    several.hosts.join(replace(ONE, volumes="nas"), OVER)
+    assert several.hosts.reachable() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "moved"), [("nas", "nas", False), ("nas", "", True), ("", "", True)]
+)
+def test_a_replica_is_discarded_only_where_the_jobs_host_has_other_storage(
+    several: Store, first: str, second: str, moved: bool
+) -> None:
+    several.hosts.join(replace(ONE, volumes=first), LONG)
+    run = begin(several)
+    several.hosts.join(replace(ONE, volumes=first), OVER)
+    several.hosts.join(replace(TWO, volumes=second), LONG)
+    assert several.takeovers.resync(several.jobs.get(run.job), "k") is not None
+    assert bool(several.takeovers.moved_away("h-1", {run.job: run.generation})) == moved
+
+
 ON_ITS_WAY = (Event.PREPARED, Event.SYNCED, Event.PROCESSED)
 
 

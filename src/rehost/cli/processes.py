@@ -45,8 +45,8 @@ ResyncAfter = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Minutes after which the runs of a host that is away, and shares its storage with nobody, begin"
-        " anew at others; 0: when it is asked for (rehost worker resync).",
+        help="Minutes after which the runs of a host that is away begin anew, if no other one has its"
+        " volumes; 0: when it is asked for (rehost worker resync).",
     ),
 ]
 

@@ -35,8 +35,8 @@ class Takeover:
     ) -> None:
         """`volumes` names the storage that this host shares; `ready`: others may be taken for dead.
 
-        `resync_after`: seconds that a host which shares nothing may be away until its runs begin anew at
-        others; 0: they wait for it, or until somebody asks.
+        `resync_after`: seconds that a host may be away, if no other one has its volumes, until its runs begin
+        anew elsewhere; 0: they wait for it, or until somebody asks.
         """
         self._store, self._engine = store, engine
         self._host, self._volumes, self._ready = host, volumes, ready
@@ -52,19 +52,22 @@ class Takeover:
     def tick(self) -> None:
         if not self._ready():
             return
-        for orphan in self._store.takeovers.orphans():
+        orphans = self._store.takeovers.orphans()
+        reachable = self._store.hosts.reachable() if orphans else frozenset()
+        for orphan in orphans:
             try:
-                self._look_at(orphan)
+                self._look_at(orphan, reachable)
             except (NotFoundError, InvalidTransitionError, NoHostError):
                 continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
                 _log.exception("the job %s of host %s cannot be taken over yet", orphan.job.id, orphan.host)
 
-    def _look_at(self, orphan: Orphan) -> None:
-        if orphan.volumes and orphan.volumes == self._volumes:
-            if self._store.hosts.takes_jobs(self._host):
+    def _look_at(self, orphan: Orphan, reachable: frozenset[str]) -> None:
+        """`reachable`: the storages of those that take jobs."""
+        if orphan.volumes in reachable:
+            if orphan.volumes == self._volumes and self._store.hosts.takes_jobs(self._host):
                 self._go_on(orphan, lambda job: self._store.takeovers.take(job, self._host, ACTOR))
-        elif not orphan.volumes and orphan.job.state.status is Status.RUNNING:
+        elif orphan.job.state.status is Status.RUNNING:
             self._say_away(orphan)
             if self._is_to_be_copied_anew(orphan):
                 self._go_on(orphan, lambda job: self._store.takeovers.resync(job, ACTOR))

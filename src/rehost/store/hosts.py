@@ -118,6 +118,11 @@ class Hosts:
         with self._database.read() as connection:
             return everyone(connection, self._now(connection))
 
+    def reachable(self) -> frozenset[str]:
+        """The shared storages that hosts have which take jobs."""
+        takers = (host.presence.volumes for host in self.all() if host.alive and not host.draining)
+        return frozenset(takers) - {""}
+
     def apart(self, host_id: str) -> frozenset[str]:
         """The hosts that have other storage than this one."""
         there = self.all()

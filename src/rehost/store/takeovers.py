@@ -89,13 +89,16 @@ class Takeovers:
             return None
 
     def moved_away(self, host: str, generations: Mapping[str, int]) -> tuple[str, ...]:
-        """Which replicas of a host that shares none are of jobs that go on elsewhere; `generations`: of all
-        that it has, by job."""
+        """Which replicas of a host are of jobs that go on where its storage is not.
+
+        `generations`: of all that it has, by job.
+        """
+        mine = sa.select(hosts.c.volumes).where(hosts.c.id == host).scalar_subquery()
         query = sa.select(jobs.c.id, runs.c.generation).join(runs, runs.c.id == jobs.c.current_run)
-        query = query.where(jobs.c.id.in_(generations), jobs.c.host.not_in(["", host]))
-        alone = sa.exists().where(hosts.c.id == host, hosts.c.volumes == "")
+        query = query.join(hosts, hosts.c.id == jobs.c.host).where(jobs.c.id.in_(generations))
+        query = query.where(hosts.c.id != host, sa.or_(mine == "", hosts.c.volumes != mine))
         with self._database.read() as connection:
-            rows = connection.execute(query.where(alone)).all()
+            rows = connection.execute(query).all()
         return tuple(job for job, generation in rows if generation > generations[job])
 
     def left_at(self, name: str, job_ids: Sequence[str] = ()) -> tuple[Job, ...]:
