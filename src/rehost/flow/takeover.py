@@ -1,17 +1,19 @@
-"""Going on with what dead hosts have left, where their storage is this host's too."""
+"""Going on with what dead hosts have left: here where their storage is this host's too, else anew."""
 
 import logging
 from collections.abc import Callable
 
 from rehost.block.crashpoint import reach
-from rehost.core.errors import InvalidTransitionError, NotFoundError
-from rehost.core.job import Status
+from rehost.core.errors import InvalidTransitionError, NoHostError, NotFoundError
+from rehost.core.job import JobState, Status
 from rehost.flow.engine import Engine
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ticker import Ticker
+from rehost.store.runs import Run
 from rehost.store.status import host_away_info
 from rehost.store.store import Store
 from rehost.store.takeovers import Orphan
+from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
 ACTOR = "rehost"
@@ -29,10 +31,16 @@ class Takeover:
         host: str,
         volumes: str,
         ready: Callable[[], bool],
+        resync_after: float = 0.0,
     ) -> None:
-        """`volumes` names the storage that this host shares; `ready`: others may be taken for dead."""
+        """`volumes` names the storage that this host shares; `ready`: others may be taken for dead.
+
+        `resync_after`: seconds that a host may be away, if no other one has its volumes, until its runs begin
+        anew elsewhere; 0: they wait for it, or until somebody asks.
+        """
         self._store, self._engine = store, engine
         self._host, self._volumes, self._ready = host, volumes, ready
+        self._resync_after = resync_after
         self._ticker = Ticker("takeover", self.tick, TICK)
 
     def start(self) -> None:
@@ -44,30 +52,44 @@ class Takeover:
     def tick(self) -> None:
         if not self._ready():
             return
-        for orphan in self._store.takeovers.orphans():
+        orphans = self._store.takeovers.orphans()
+        reachable = self._store.hosts.reachable() if orphans else frozenset()
+        for orphan in orphans:
             try:
-                self._look_at(orphan)
-            except (NotFoundError, InvalidTransitionError):
-                continue  # it went on meanwhile
+                self._look_at(orphan, reachable)
+            except (NotFoundError, InvalidTransitionError, NoHostError):
+                continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
                 _log.exception("the job %s of host %s cannot be taken over yet", orphan.job.id, orphan.host)
 
-    def _look_at(self, orphan: Orphan) -> None:
-        if orphan.volumes and orphan.volumes == self._volumes:
-            if self._store.hosts.takes_jobs(self._host):
-                self._take(orphan)
-        elif not orphan.volumes and orphan.job.state.status is Status.RUNNING:
-            job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
-            if job.status_info != info:
-                self._store.jobs.report(job.id, job.current_run, job.state, info)
+    def _look_at(self, orphan: Orphan, reachable: frozenset[str]) -> None:
+        """`reachable`: the storages of those that take jobs."""
+        if orphan.volumes in reachable:
+            if orphan.volumes == self._volumes and self._store.hosts.takes_jobs(self._host):
+                self._go_on(orphan, lambda job: self._store.takeovers.take(job, self._host, ACTOR))
+        elif orphan.job.state.status is Status.RUNNING:
+            self._say_away(orphan)
+            if self._is_to_be_copied_anew(orphan):
+                self._go_on(orphan, lambda job: self._store.takeovers.resync(job, ACTOR))
 
-    def _take(self, orphan: Orphan) -> None:
+    def _say_away(self, orphan: Orphan) -> None:
+        job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
+        if job.status_info != info:
+            self._store.jobs.report(job.id, job.current_run, job.state, info)
+
+    def _is_to_be_copied_anew(self, orphan: Orphan) -> bool:
+        """A host that somebody has stopped is waited for."""
+        if not self._resync_after or not orphan.lease or orphan.job.state is JobState.CLEANING:
+            return False
+        return orphan.away >= self._resync_after
+
+    def _go_on(self, orphan: Orphan, take: Callable[[Job], Run | None]) -> None:
         """Records only: who touches files may wait for a host that stands still, and other jobs for this."""
         job = orphan.job
         reach("takeover.begun")
-        run = self._store.takeovers.take(job, self._host, ACTOR)
+        run = take(job)
         reach("takeover.taken")
         if run is not None:
-            _log.warning("the job %s goes on here: its host %s is away", job.id, orphan.host)
+            _log.warning("the job %s goes on at %s: its host %s is away", job.id, run.host, orphan.host)
             start_workflow(self._engine, run)
             reach("takeover.enqueued")

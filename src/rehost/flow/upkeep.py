@@ -1,9 +1,10 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, the
-next runs of those that wait and what waited for room, says which sources are offline, keeps the images of
-waiting jobs as few as asked, lets jobs expire and deletes them later, and releases what deleted jobs and
-source servers held.
+It starts workflows that a crash kept from starting, or whose runs another host has begun for this one. It
+sends signals that got lost, starts scheduled jobs, the next runs of those that wait and what waited for room,
+says which sources are offline, keeps the images of waiting jobs as few as asked, lets jobs expire and deletes
+them later, and releases what deleted jobs and source servers held, and what jobs that went on elsewhere have
+left here.
 """
 
 import logging
@@ -20,6 +21,7 @@ from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
+from rehost.flow.strays import discard_strays
 from rehost.flow.ticker import Ticker
 from rehost.store.copies import Copy
 from rehost.store.images import ImageState
@@ -60,6 +62,7 @@ class Upkeep:
         self._leads = leads
         self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
+        self._seen: set[str] = set()  # runs that were there at the last tick
         self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
 
     def adopt(self) -> None:
@@ -89,21 +92,26 @@ class Upkeep:
     def tidy(self) -> None:
         """What may take long."""
         jobs = self._store.jobs
-        if self._tidied % LOOK_AT_LAYERS == 0:
-            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
+        looks = self._tidied % LOOK_AT_LAYERS == 0
         self._tidied += 1
+        if looks:
+            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
         never_started = [""] if self._leads() else []
         self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
+        if looks:
+            discard_strays(self._store, self._driver, self._host)
 
     def steer(self) -> None:
         """What takes no time, with thousands of copies too: they are looked at together, by one query."""
-        if self._ticks % LOOK_AT_ENGINE == 0:
-            self._keep_running()
-        self._ticks += 1
+        copies = self._store.copies.under_way(self._host)
+        states = [state for state in RUNNING if state is not JobState.SYNCING]
+        others = [job.current_run for job in self._store.jobs.in_states(*states, hosts=[self._host])]
+        self._look_at_engine({copy.run for copy in copies}.union(others))
         place = self._door.here()
-        for copy in self._store.copies.under_way(self._host):
+        for copy in copies:
             self._try(copy.id, partial(self._watch_copy, copy, place))
-        self._pass_time()
+        if others:  # of what rehost itself does, only the time tells how far it is
+            self._store.runs.pass_time(others)
         if self._leads():
             self._lead()
 
@@ -130,11 +138,20 @@ class Upkeep:
             _log.exception("upkeep of job %s failed; it is tried again", job_id)
             self._say(job_id, error)
 
-    def _keep_running(self) -> None:
+    def _look_at_engine(self, present: set[str]) -> None:
+        """At runs that are new here at once: who asked for them may have been another host."""
+        new, self._seen = present - self._seen, present
+        looks_at_all = self._ticks % LOOK_AT_ENGINE == 0
+        self._ticks += 1
+        if looks_at_all or new:
+            runs = self._store.runs.under_way(self._host)
+            self._keep_running([run for run in runs if looks_at_all or run.id in new])
+
+    def _keep_running(self, runs: Iterable[Run]) -> None:
         """A running job has a workflow; one that ended without moving its job failed in an unforeseen way."""
-        runs = {workflow_id(run.id, run.generation): run for run in self._store.runs.under_way(self._host)}
-        for workflow, state in self._engine.states(list(runs)).items():
-            run = runs[workflow]
+        by_workflow = {workflow_id(run.id, run.generation): run for run in runs}
+        for workflow, state in self._engine.states(list(by_workflow)).items():
+            run = by_workflow[workflow]
             if state is WorkflowState.UNKNOWN:
                 self._try(run.job, partial(start_workflow, self._engine, run))
             elif state is WorkflowState.ENDED:
@@ -172,13 +189,6 @@ class Upkeep:
         run = begin_or_wait(self._store, job.id, RunType(job.wanted_type), ACTOR, "there is room for it")
         if run is not None:
             start_workflow(self._engine, run)
-
-    def _pass_time(self) -> None:
-        """Of what rehost itself does, only the time tells how far it is."""
-        states = [state for state in RUNNING if state is not JobState.SYNCING]
-        jobs = self._store.jobs.in_states(*states, hosts=[self._host])
-        if jobs:
-            self._store.runs.pass_time([job.current_run for job in jobs])
 
     def _expire(self, job: Job) -> None:
         now = self._store.database.now()
