@@ -142,7 +142,7 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str, volum
 
     if OLDER in os.environ:
         dbos_engine.VERSION = os.environ[OLDER]
-        hosting.RunWorkflow = OlderRunWorkflow  # type: ignore[misc, attr-defined]
+        hosting.RunWorkflow = OlderRunWorkflow  # type: ignore[attr-defined]
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
     if name:
         shared = Path(volumes) if volumes else None
