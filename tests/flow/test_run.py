@@ -549,7 +549,7 @@ def test_a_workflow_that_ended_without_a_word_fails_its_job(world: World) -> Non
     # A job that says Syncing while its workflow has ended: what a lost row or a bug would look like.
     for workflow in (workflow_id(run, 1), "other.1"):
         world.engine.signal(workflow)
-        while world.engine.state(workflow) is not WorkflowState.ENDED:
+        while world.engine.states([workflow])[workflow] is not WorkflowState.ENDED:
             time.sleep(0.05)
     with world.store.database.write() as connection:
         connection.exec_driver_sql("UPDATE jobs SET status='Running', business_status='Syncing'")
@@ -632,7 +632,8 @@ def test_what_another_host_has_begun_for_this_one_starts_at_the_next_tick(world:
     job = world.job(world.register())
     run = world.store.runs.begin(job.id, Event.START, RunType.MANUAL, "tester")
     world.upkeep.tick()
-    assert world.engine.state(workflow_id(run.id, run.generation)) is not WorkflowState.UNKNOWN
+    workflow = workflow_id(run.id, run.generation)
+    assert world.engine.states([workflow]) != {workflow: WorkflowState.UNKNOWN}
 
 
 def test_another_hosts_run_is_left_to_that_one(world: World) -> None:
@@ -641,4 +642,5 @@ def test_another_hosts_run_is_left_to_that_one(world: World) -> None:
     run = world.lifecycle.start(world.job(world.register()).id, "tester")
     assert run is not None
     assert run.host == "h-1"
-    assert world.engine.state(workflow_id(run.id, run.generation)) is WorkflowState.UNKNOWN
+    workflow = workflow_id(run.id, run.generation)
+    assert world.engine.states([workflow]) == {workflow: WorkflowState.UNKNOWN}
