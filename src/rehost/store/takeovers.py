@@ -32,7 +32,12 @@ class Orphan:
     job: Job
     host: str  # its name
     lease: float  # when that ended
+    waits: float  # seconds since then; 0 if the host has let go of it in order
     volumes: str  # the storage that the host shares; empty: the volumes are only there
+
+    @property
+    def runs(self) -> bool:
+        return self.job.state.status is Status.RUNNING
 
 
 class Takeovers:
@@ -47,7 +52,7 @@ class Takeovers:
             query = query.join(hosts, hosts.c.id == jobs.c.host).where(sa.not_(alive(now)))
             query = query.where(jobs.c.status.not_in([Status.FINISHED, Status.EXPIRED]))
             rows = connection.execute(query.order_by(jobs.c.created))
-            return tuple(Orphan(transition.record(row), row.of, row.lease, row.volumes) for row in rows)
+            return tuple(_orphan(row, now) for row in rows)
 
     def take(self, job: Job, host: str, actor: str) -> Run | None:
         """Make a job of a host that is away another one's; where it runs, in a new generation of its run.
@@ -85,6 +90,11 @@ class Takeovers:
             _move(connection, [job.id for job in left], "")
             connection.execute(sa.delete(hosts).where(hosts.c.id == host.id))
             return left
+
+
+def _orphan(row: Any, now: float) -> Orphan:
+    waits = now - row.lease if row.lease else 0.0
+    return Orphan(transition.record(row), row.of, row.lease, waits, row.volumes)
 
 
 def _start_again(connection: sa.Connection, now: float, job: Job, host: str, actor: str) -> Run:
