@@ -1,4 +1,7 @@
-"""One address for several servers' API: HAProxy, which passes TCP through and looks who is there."""
+"""One address for several servers' API: HAProxy, which passes TCP through and looks who is there.
+
+It looks by a TLS handshake: for a process that stands still the kernel goes on to accept connections.
+"""
 
 import shutil
 import subprocess
@@ -16,12 +19,13 @@ defaults
     retries 3
     option redispatch
     timeout connect 2s
+    timeout check 2s
     timeout client 120s
     timeout server 120s
 listen api
     bind {address}:{port}
     balance leastconn
-    default-server check inter 1s fall 1 rise 1 on-marked-down shutdown-sessions
+    default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 """
 
 

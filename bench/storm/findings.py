@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.storm.blows import Blow
 from bench.storm.network import pids_in
 from bench.storm.record import Moment, Step, Story, Takeover, What
 from bench.storm.scene import Scene
@@ -36,12 +37,21 @@ def takeovers(found: Sequence[Story], moments: Sequence[Moment], names: dict[str
             taken = _TAKEN.search(step.detail)
             if taken:
                 away = names.get(taken[2], taken[2])
-                struck = [
-                    moment.at for moment in moments
-                    if moment.unit == away and moment.what in (What.STRUCK, What.ENDED)
-                    and moment.at < step.at
-                ]  # fmt: skip
-                yield Takeover(step.at, story.job, away, step.at - struck[-1] if struck else None)
+                yield Takeover(step.at, story.job, away, _away_for(away, step.at, moments))
+
+
+def _away_for(host: str, at: float, moments: Sequence[Moment]) -> float | None:
+    """Seconds since it was struck; None if it was up again: it had lost its lease otherwise."""
+    before = [each for each in moments if each.unit == host and each.at < at and not _of_receiver(each)]
+    struck = [each for each in before if each.what in (What.STRUCK, What.ENDED)]
+    back = [each for each in before if each.what in (What.READY, What.GOES_ON)]
+    if not struck or (back and back[-1].at > struck[-1].at):
+        return None
+    return at - struck[-1].at
+
+
+def _of_receiver(moment: Moment) -> bool:
+    return moment.what is What.STRUCK and moment.detail == Blow.RECEIVER
 
 
 def unfinished(scene: Scene, store: Store) -> Iterator[str]:

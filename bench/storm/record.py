@@ -58,7 +58,7 @@ class Takeover:
     at: float
     job: str
     away: str  # the host that had it
-    seconds: float | None  # since that was struck; None: it had let go of its lease in order
+    seconds: float | None  # since that was struck; None: it was up again, but had lost its lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from statistics import median
 
 from bench.storm.blows import Blow
 from bench.storm.record import Record, Story, What
@@ -44,9 +45,11 @@ def _rows(record: Record) -> Iterator[tuple[str, str]]:
     yield "jobs", str(len(record.stories))
     yield "runs finished", str(sum(story.runs for story in record.stories))
     yield "jobs that failed", str(sum(bool(failures(story)) for story in record.stories))
-    yield "takeovers", str(len(record.takeovers))
-    waits = [each.seconds for each in record.takeovers if each.seconds is not None]
-    yield "slowest takeover, s after its host was struck", f"{max(waits):.1f}" if waits else ""
+    waits = sorted(each.seconds for each in record.takeovers if each.seconds is not None)
+    yield "takeovers from hosts that were away", str(len(waits))
+    if waits:
+        yield "s from the strike until then, median and slowest", f"{median(waits):.1f}, {waits[-1]:.1f}"
+    yield "takeovers from hosts that were up again", str(len(record.takeovers) - len(waits))
     yield "longest time without a step of any job, s", f"{_longest_stall(record):.1f}"
     yield "s from the last strike until all was finished", f"{record.settled - record.calm:.0f}"
     yield "calls of the SDK, of them failed", f"{record.calls}, {len(record.failures)}"

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehost.core.placement import Candidate, choose, fitting
+from rehost.core.placement import Candidate, choose, fitting, share
 
 CANDIDATES = st.lists(
     st.builds(Candidate, st.text("abcdef", min_size=1), st.integers(0, 50), st.integers(0, 5)),
@@ -37,3 +37,13 @@ def test_never_one_that_runs_as_many_as_it_may(candidates: list[Candidate], most
     free = {each.host for each in candidates if each.running < most}
     chosen = choose(candidates, most)
     assert chosen in free if free else chosen is None
+
+
+@given(st.lists(st.integers(0, 9), min_size=1), st.integers(0, 50))
+def test_shares_are_level_and_together_all(running: list[int], orphans: int) -> None:
+    shares = [
+        share(each, [*running[:place], *running[place + 1 :]], orphans) for place, each in enumerate(running)
+    ]
+    assert sum(shares) >= orphans
+    level = max(each + mine for each, mine in zip(running, shares, strict=True) if mine) if any(shares) else 0
+    assert level <= -(-(sum(running) + orphans) // len(running))

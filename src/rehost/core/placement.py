@@ -34,3 +34,12 @@ def choose(candidates: Sequence[Candidate], most: int = 0) -> str | None:
     room. None: there is none."""
     able = [each for each in candidates if not most or each.running < most]
     return min(able, key=lambda each: (each.running, -each.free, each.host)).host if able else None
+
+
+def share(running: int, others: Sequence[int], orphans: int) -> int:
+    """How many jobs of a dead host one takes over that runs so many, where the others that can run so many.
+
+    All come to the same level, and together they take all.
+    """
+    level = -(-(running + sum(others) + orphans) // (1 + len(others)))
+    return max(0, level - running)

@@ -1,14 +1,16 @@
 """Going on with what dead hosts have left: here where their storage is this host's too, else anew."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rehost.block.crashpoint import reach
 from rehost.core.errors import InvalidTransitionError, NoHostError, NotFoundError
-from rehost.core.job import JobState, Status
+from rehost.core.job import JobState
+from rehost.core.placement import share
 from rehost.flow.engine import Engine
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ticker import Ticker
+from rehost.store.hosts import Host
 from rehost.store.runs import Run
 from rehost.store.status import host_away_info
 from rehost.store.store import Store
@@ -16,6 +18,7 @@ from rehost.store.takeovers import Orphan
 from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
+PATIENCE = 5.0  # seconds after which a host takes more than its share: the others may be dead too
 ACTOR = "rehost"
 
 _log = logging.getLogger(__name__)
@@ -54,23 +57,46 @@ class Takeover:
             return
         orphans = self._store.takeovers.orphans()
         reachable = self._store.hosts.reachable() if orphans else frozenset()
+        left = self._share(orphans)
         for orphan in orphans:
             try:
-                self._look_at(orphan, reachable)
+                left -= self._look_at(orphan, reachable, left > 0 or orphan.away > PATIENCE)
             except (NotFoundError, InvalidTransitionError, NoHostError):
                 continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
                 _log.exception("the job %s of host %s cannot be taken over yet", orphan.job.id, orphan.host)
 
-    def _look_at(self, orphan: Orphan, reachable: frozenset[str]) -> None:
-        """`reachable`: the storages of those that take jobs."""
+    def _share(self, orphans: Sequence[Orphan]) -> int:
+        """Of those that run: they go to all that can have them, and not to the first that looks."""
+        count = sum(self._is_ours(orphan) and orphan.runs for orphan in orphans)
+        able = [each for each in self._store.hosts.all() if self._is_able(each)] if count else []
+        running = {each.id: each.running for each in able}
+        if self._host not in running:
+            return 0
+        return share(running.pop(self._host), list(running.values()), count)
+
+    def _is_able(self, host: Host) -> bool:
+        return host.alive and not host.draining and host.presence.volumes == self._volumes
+
+    def _is_ours(self, orphan: Orphan) -> bool:
+        return bool(orphan.volumes) and orphan.volumes == self._volumes
+
+    def _look_at(self, orphan: Orphan, reachable: frozenset[str], willing: bool) -> bool:
+        """Whether a run goes on here. `reachable`: the storages of those that take jobs."""
         if orphan.volumes in reachable:
-            if orphan.volumes == self._volumes and self._store.hosts.takes_jobs(self._host):
-                self._go_on(orphan, lambda job: self._store.takeovers.take(job, self._host, ACTOR))
-        elif orphan.job.state.status is Status.RUNNING:
+            wanted = self._is_ours(orphan) and (willing or not orphan.runs)
+            return wanted and self._store.hosts.takes_jobs(self._host) and self._go_on(orphan, self._take)
+        if orphan.runs:
             self._say_away(orphan)
             if self._is_to_be_copied_anew(orphan):
-                self._go_on(orphan, lambda job: self._store.takeovers.resync(job, ACTOR))
+                self._go_on(orphan, self._resync)
+        return False
+
+    def _take(self, job: Job) -> Run | None:
+        return self._store.takeovers.take(job, self._host, ACTOR)
+
+    def _resync(self, job: Job) -> Run | None:
+        return self._store.takeovers.resync(job, ACTOR)
 
     def _say_away(self, orphan: Orphan) -> None:
         job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
@@ -83,7 +109,7 @@ class Takeover:
             return False
         return orphan.away >= self._resync_after
 
-    def _go_on(self, orphan: Orphan, take: Callable[[Job], Run | None]) -> None:
+    def _go_on(self, orphan: Orphan, take: Callable[[Job], Run | None]) -> bool:
         """Records only: who touches files may wait for a host that stands still, and other jobs for this."""
         job = orphan.job
         reach("takeover.begun")
@@ -93,3 +119,4 @@ class Takeover:
             _log.warning("the job %s goes on at %s: its host %s is away", job.id, run.host, orphan.host)
             start_workflow(self._engine, run)
             reach("takeover.enqueued")
+        return run is not None

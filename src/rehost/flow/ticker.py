@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 
+AGAIN = 1.0  # seconds: what failed may be due long before its next time, a lease for example
+
 _log = logging.getLogger(__name__)
 
 
 class Ticker:
-    """Calls `tick` every `pause` seconds, and at once when it is woken."""
+    """Calls `tick` every `pause` seconds, soon after it failed, and at once when it is woken."""
 
     def __init__(self, name: str, tick: Callable[[], None], pause: float) -> None:
         self._name, self._tick, self._pause = name, tick, pause
@@ -31,8 +33,10 @@ class Ticker:
     def _go(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            pause = self._pause
             try:
                 self._tick()
             except Exception:  # noqa: BLE001  the database is away: what is to be done waits for it
                 _log.exception("%s could not look at the jobs; it tries again", self._name)
-            self._wake.wait(self._pause)
+                pause = min(pause, AGAIN)
+            self._wake.wait(pause)

@@ -33,8 +33,12 @@ class Orphan:
     job: Job
     host: str  # its name
     lease: float  # when that ended; 0: it was stopped in order
-    away: float  # seconds since then
+    away: float  # seconds since then; 0 if it was stopped in order
     volumes: str  # the storage that the host shares; empty: the volumes are only there
+
+    @property
+    def runs(self) -> bool:
+        return self.job.state.status is Status.RUNNING
 
 
 class Takeovers:
@@ -135,7 +139,8 @@ class Takeovers:
 
 
 def _orphan(row: Any, now: float) -> Orphan:
-    return Orphan(transition.record(row), row.of, row.lease, now - row.lease, row.volumes)
+    away = now - row.lease if row.lease else 0.0
+    return Orphan(transition.record(row), row.of, row.lease, away, row.volumes)
 
 
 def _start_again(connection: sa.Connection, now: float, job: Job, event: Event, host: str, actor: str) -> Run:
