@@ -59,11 +59,12 @@ def many_jobs(plan: Plan) -> Figures:
         rows: list[tuple[str, tuple[float, ...]]] = []
         failure = ""
         try:
-            for share in _SHARES:
-                rows.append(_step(site, int(plan.jobs * share), plan.seconds))
+            rows.extend(_step(site, int(plan.jobs * share), plan.seconds) for share in _SHARES)
             ended = finish(site.plane, site.jobs[:_FINISHED])
         except (RehostError, TimeoutError) as error:  # what was measured before is what it carries
             failure, ended = f"; it ended with: {error}", float("nan")
+        if not rows:
+            raise RuntimeError(f"nothing was measured{failure}")
         size = site.database.size() >> 20
     note = (
         f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that serve, PostgreSQL and the"
