@@ -22,6 +22,7 @@ from bench.processes import cpu_of, most_memory_of, pss_of
 from bench.result import Figures
 from rehost.agent.control import host_and_port
 from rehost.cli.client import load_profile
+from rehost.core.errors import RehostError
 from rehost.store.schema import source_servers
 from rehost.store.store import Store
 from tests.cli.serving import ControlPlane
@@ -54,24 +55,33 @@ class Site:
 
 def many_jobs(plan: Plan) -> Figures:
     sources = min(plan.sources, (allow_files() - 1000) // 2)
-    steps = [int(plan.jobs * share) for share in _SHARES]
     with plan.scratch() as folder, _site(folder, sources) as site:
-        rows = []
-        for jobs in steps:
-            took = _grow(site, jobs)
-            rows.append((f"{jobs:,} jobs run", _measured(site, plan.seconds)))
-            print(f"  {jobs} jobs, started in {took:.0f} s", flush=True)
-            for name, value in zip(COLUMNS, rows[-1][1], strict=True):
-                print(f"    {name:28} {value:10.4g}", flush=True)
-            site.database.tell_top()
-        ended = finish(site.plane, site.jobs[:_FINISHED])
+        rows: list[tuple[str, tuple[float, ...]]] = []
+        failure = ""
+        try:
+            rows.extend(_step(site, int(plan.jobs * share), plan.seconds) for share in _SHARES)
+            ended = finish(site.plane, site.jobs[:_FINISHED])
+        except (RehostError, TimeoutError) as error:  # what was measured before is what it carries
+            failure, ended = f"; it ended with: {error}", float("nan")
+        if not rows:
+            raise RuntimeError(f"nothing was measured{failure}")
         size = site.database.size() >> 20
     note = (
         f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that serve, PostgreSQL and the"
         f" agents share; {_FINISHED} of the jobs ended by the real protocol in {ended:.0f} s; the database"
-        f" has {size} MiB"
+        f" has {size} MiB{failure}"
     )
     return Figures("scale", "Many jobs", note, COLUMNS, tuple(rows), COLUMNS.index("serve, cores"))
+
+
+def _step(site: Site, jobs: int, seconds: float) -> tuple[str, tuple[float, ...]]:
+    took = _grow(site, jobs)
+    print(f"  {jobs} jobs, the last ones started in {took:.0f} s", flush=True)
+    figures = _measured(site, seconds)
+    for name, value in zip(COLUMNS, figures, strict=True):
+        print(f"    {name:28} {value:10.4g}", flush=True)
+    site.database.tell_top()
+    return f"{jobs:,} jobs run", figures
 
 
 @contextmanager

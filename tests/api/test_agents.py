@@ -258,6 +258,15 @@ def start_run(world: World, source: str) -> tuple[str, str]:
     return job, world.workflows.started[-1][0]
 
 
+def test_figures_that_do_not_count_tell_an_agent_whether_it_is_gone(
+    agent: Agent, world: World, source: str
+) -> None:
+    told = Progress("r-over", 1, Phase.COPYING, 1, RoundKind.BASELINE, ())
+    assert agent.ask("POST", "/v1/progress", told) == (200, {})
+    world.store.servers.remove(source)
+    assert agent.ask("POST", "/v1/progress", told)[0] == 401
+
+
 def test_progress_and_result(agent: Agent, world: World, source: str) -> None:
     job, run = start_run(world, source)
     disk = DiskProgress(0, 100, 50, 50, 40, 50, 10.0, None)
