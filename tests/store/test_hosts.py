@@ -215,6 +215,9 @@ def test_a_replica_is_discarded_only_where_the_jobs_host_has_other_storage(
     run = begin(several)
     several.hosts.join(replace(ONE, volumes=first), OVER)
     several.hosts.join(replace(TWO, volumes=second), LONG)
+    if first == second == "nas":
+        with pytest.raises(HostError, match="take its jobs over"):
+            several.takeovers.left_at("one")
     assert several.takeovers.resync(several.jobs.get(run.job), "k") is not None
     assert bool(several.takeovers.moved_away("h-1", {run.job: run.generation})) == moved
 

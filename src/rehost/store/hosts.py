@@ -120,8 +120,7 @@ class Hosts:
 
     def reachable(self) -> frozenset[str]:
         """The shared storages that hosts have which take jobs."""
-        takers = (host.presence.volumes for host in self.all() if host.alive and not host.draining)
-        return frozenset(takers) - {""}
+        return reachable(self.all())
 
     def apart(self, host_id: str) -> frozenset[str]:
         """The hosts that have other storage than this one."""
@@ -142,6 +141,11 @@ class Hosts:
 
     def _lease(self, connection: sa.Connection, ttl: float) -> float | None:
         return None if self._database.of_one_host else self._now(connection) + ttl
+
+
+def reachable(there: Sequence[Host]) -> frozenset[str]:
+    """The shared storages of those that take jobs."""
+    return frozenset(host.presence.volumes for host in there if host.alive and not host.draining) - {""}
 
 
 def able(there: Sequence[Host], host: str, needed: int) -> tuple[Candidate, ...]:

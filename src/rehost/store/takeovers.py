@@ -13,7 +13,7 @@ from rehost.core.progress import Stage
 from rehost.store import transition
 from rehost.store.database import Database
 from rehost.store.events import note
-from rehost.store.hosts import Host, alive, find
+from rehost.store.hosts import Host, alive, everyone, find, reachable
 from rehost.store.images import give_up
 from rehost.store.runs import Run, expected, place, raise_generation, read
 from rehost.store.schema import hosts, jobs, runs
@@ -108,10 +108,17 @@ class Takeovers:
     def left_at(self, name: str, job_ids: Sequence[str] = ()) -> tuple[Job, ...]:
         """The jobs of a host that is away, or those of them that are named.
 
-        NotFoundError; HostError while it is there.
+        NotFoundError; HostError while it is there, or another one has its volumes.
         """
         with self._database.read() as connection:
-            host = _away(connection, self._database.clock(connection), name)
+            now = self._database.clock(connection)
+            host = _away(connection, now, name)
+            there = everyone(connection, now)
+        if host.presence.volumes in reachable(there):
+            raise HostError(
+                f"other hosts have the volumes of {host.name} too, and take its jobs over",
+                "nothing to do: what is copied is not copied again",
+            )
         left = tuple(each.job for each in self.orphans() if each.job.host == host.id)
         if strange := set(job_ids) - {job.id for job in left}:
             raise NotFoundError(
