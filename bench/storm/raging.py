@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from bench.storm import findings
-from bench.storm.blows import Chance
+from bench.storm.blows import Chance, Role
 from bench.storm.customer import Customer
 from bench.storm.proving import prove
 from bench.storm.record import Record
@@ -55,7 +55,7 @@ def _begin(found: Scene, supervisor: Supervisor) -> None:
     supervisor.wait_until_ready()
     found.register()
     for unit in supervisor.units:
-        if unit.process is None and unit not in found.hosts and unit is not found.database:
+        if unit.role is Role.AGENT:
             supervisor.start(unit)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.storm.balancer import balancer
-from bench.storm.blows import Role
+from bench.storm.blows import Blow, Role
 from bench.storm.host import API_PORT
 from bench.storm.network import Network, network
 from bench.storm.source import Source, source
-from bench.storm.units import AgentUnit, DatabaseUnit, Host, Unit
+from bench.storm.units import AgentUnit, DatabaseUnit, Host
 from rehost.cli import datafolder
 from rehost.store.store import Store
 from tests.cli.hosts import SHARED_KEYS
@@ -99,7 +99,7 @@ def _hosts(net: Network, folder: Path, at_balancer: Namespace, url: str) -> Iter
         yield Host(role, net.host(name), folder / name, *words)
 
 
-def _kill(unit: Unit) -> None:
-    if unit.process is not None:
-        unit.process.kill()
-        unit.process.wait()
+def _kill(host: Host) -> None:
+    """All of it: what stands still would not hear of its parent's end."""
+    if host.process is not None:
+        host.strike(Blow.HOST)
