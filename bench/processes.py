@@ -57,6 +57,11 @@ def cpu_of_family(pid: int) -> float:
     return own + sum(map(cpu_of, descendants(pid)))
 
 
+def waited_of(pid: int) -> float:
+    """Seconds so far that a process's first thread could have run, and others had the processors."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def memory_of(pid: int) -> int:
     """Bytes of anonymous memory."""
     return _anonymous(pid)

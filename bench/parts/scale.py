@@ -18,7 +18,7 @@ from bench.fleetprocess import FleetProcess, allow_files, between, fleet
 from bench.people import People, Timed
 from bench.plan import Plan
 from bench.postgres import Postgres, postgres
-from bench.processes import cpu_of, most_memory_of, pss_of
+from bench.processes import cpu_of, most_memory_of, pss_of, waited_of
 from bench.result import Figures
 from rehost.agent.control import host_and_port
 from rehost.cli.client import load_profile
@@ -34,8 +34,9 @@ _COMMANDS = _SCHEDULED = 10  # in each measurement
 _FINISHED = 20  # jobs that end by the real protocol
 _LIMITS = '{"replication_jobs": 1000000}'
 COLUMNS = (
-    "progress/s", "serve, cores", "serve, MiB", "receiver, MiB", "PostgreSQL, cores", "PostgreSQL, MiB",
-    "transactions/s", "statements/s", "WAL, MB/s", "list 50: p50, ms", "p95", "create: p50, ms", "p95",
+    "progress/s", "serve, cores", "it waits for a core, %", "serve, MiB", "receiver, MiB",
+    "PostgreSQL, cores", "PostgreSQL, MiB", "transactions/s", "statements/s", "WAL, MB/s",
+    "list 50: p50, ms", "p95", "create: p50, ms", "p95",
     "slowest command, s", "latest scheduled start, s", "failed requests",
 )  # fmt: skip
 
@@ -131,7 +132,7 @@ def _measured(site: Site, seconds: float) -> tuple[float, ...]:
     looks = Timed(site.people.look)
     creates = Timed(lambda: site.people.create(next(creating)))
     before, counts = site.database.totals(), site.crowd.counts()
-    cpu, began = cpu_of(process.pid), time.monotonic()
+    cpu, waited, began = cpu_of(process.pid), waited_of(process.pid), time.monotonic()
     looks.start()
     creates.start()
     scheduled = site.people.schedule(site.take(_SCHEDULED))
@@ -144,7 +145,7 @@ def _measured(site: Site, seconds: float) -> tuple[float, ...]:
     cores = (cpu_of(process.pid) - cpu) / took
     receiver = site.plane.receiver_pid()
     return (
-        answered.progress / took, cores,
+        answered.progress / took, cores, (waited_of(process.pid) - waited) / took * 100,
         most_memory_of(process.pid) / (1 << 20), pss_of(receiver) / (1 << 20),
         (after.cpu - before.cpu) / took, site.database.memory() / (1 << 20),
         (after.transactions - before.transactions) / took, (after.statements - before.statements) / took,
