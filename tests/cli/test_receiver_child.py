@@ -29,6 +29,7 @@ def test_one_that_is_killed_before_it_listens_is_started_again(
     with closing(ReceiverChild(data, "127.0.0.1:0", data)) as receiver:
         receiver.start()
         assert order.with_name("crash.reached").exists()
+        assert list(data.glob(".*.new")) == []
         with closing(socket.create_connection(("127.0.0.1", receiver.port or 0), 10)):
             pass
 
