@@ -202,14 +202,6 @@ def test_a_poll_is_held_until_its_time_is_over(agent: Agent, world: World, sourc
     assert poll()[1] == {"version": 1, "assignment": None, "keep": ""}
 
 
-def test_a_change_in_this_process_wakes_the_poll(agent: Agent, world: World, source: str) -> None:
-    world.services.wakeups._tick = 1000.0  # the ticker must not be what delivers
-    poll = waiting_poll(agent, world, source)
-    world.store.assignments.assign(source, ASSIGNMENT)
-    world.services.wakeups.wake(source)
-    assert poll()[1]["assignment"]["run"] == "r-1"
-
-
 def test_a_change_by_another_process_is_found_by_the_ticker(
     agent: Agent, world: World, source: str, records: Path | str
 ) -> None:

@@ -1,7 +1,7 @@
 """Long polls of agents: who waits for a change of which source server's assignment.
 
-A change in this process wakes its waiters at once; changes of other processes are found by one ticker, which
-asks the database for the versions of all waiting sources together.
+Changes, of this process and of others, are found by one ticker, which asks the database for the versions of
+all waiting sources together.
 """
 
 import asyncio
@@ -48,7 +48,6 @@ class Wakeups:
         self._versions = versions
         self._tick = tick
         self._waiting: dict[str, set[Waiter]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.Task[None] | None = None
         self.closed = False
 
@@ -56,21 +55,15 @@ class Wakeups:
     def waiting(self, source_id: str, version: int) -> Iterator[Waiter]:
         """Be told of changes while the block runs; enter it before the first look, so that none is missed."""
         waiter = Waiter(source_id, version)
-        self._loop = asyncio.get_running_loop()
         self._waiting.setdefault(source_id, set()).add(waiter)
         if self._ticker is None or self._ticker.done():
-            self._ticker = self._loop.create_task(self._run())
+            self._ticker = asyncio.get_running_loop().create_task(self._run())
         try:
             yield waiter
         finally:
             self._waiting[source_id].discard(waiter)
             if not self._waiting[source_id]:
                 del self._waiting[source_id]
-
-    def wake(self, source_id: str) -> None:
-        """The source server's assignment has changed; from any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._notify, source_id)
 
     def close(self) -> None:
         """Let all polls answer now: the server is about to end. From the loop's thread."""
