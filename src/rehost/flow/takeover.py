@@ -18,7 +18,7 @@ from rehost.store.takeovers import Orphan
 from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
-PATIENCE = 5.0  # seconds after which a host takes more than its share: the others may be dead too
+PATIENCE = 5.0  # seconds; when a host has not taken its share by then it may be dead too
 ACTOR = "rehost"
 
 _log = logging.getLogger(__name__)
@@ -35,15 +35,17 @@ class Takeover:
         volumes: str,
         ready: Callable[[], bool],
         resync_after: float = 0.0,
+        patience: float = PATIENCE,
     ) -> None:
         """`volumes` names the storage that this host shares; `ready`: others may be taken for dead.
 
         `resync_after`: seconds that a host may be away, if no other one has its volumes, until its runs begin
-        anew elsewhere; 0: they wait for it, or until somebody asks.
+        anew elsewhere; 0: they wait for it, or until somebody asks. `patience`: seconds after which this host
+        takes more than its share.
         """
         self._store, self._engine = store, engine
         self._host, self._volumes, self._ready = host, volumes, ready
-        self._resync_after = resync_after
+        self._resync_after, self._patience = resync_after, patience
         self._ticker = Ticker("takeover", self.tick, TICK)
 
     def start(self) -> None:
@@ -60,7 +62,7 @@ class Takeover:
         left = self._share(orphans)
         for orphan in orphans:
             try:
-                left -= self._look_at(orphan, reachable, left > 0 or orphan.away > PATIENCE)
+                left -= self._look_at(orphan, reachable, left > 0 or orphan.away > self._patience)
             except (NotFoundError, InvalidTransitionError, NoHostError):
                 continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
