@@ -71,11 +71,13 @@ class Clock:
 class Workflows:
     """Durable execution that notes what it was asked for: these tests end where a run begins."""
 
+    host = ""
+
     def __init__(self) -> None:
         self.started: list[tuple[str, ...]] = []
         self.signalled: list[str] = []
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
+    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
         self.started.append(arguments)
 
     def adopt(self, workflow_ids: Sequence[str]) -> None:

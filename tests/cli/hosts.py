@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from rehost.cli import datafolder
 from rehost.store.transition import Job
@@ -61,12 +62,26 @@ class Hosts:
         with closing(datafolder.open_store(self[SERVERS[0]].data)) as store:
             return store.jobs.get(job_id)
 
-    def workflow(self, workflow_id: str) -> str:
-        """How it is."""
-        query = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s"
+    def port(self, name: str) -> int:
+        """Of its receiver, as of now."""
+        address = next(each["Address"] for each in self.command("list") if each["Name"] == name)
+        return int(address.rpartition(":")[2])
+
+    def workflow(self, workflow_id: str, column: str = "status") -> str:
+        """How it is, or something else of it."""
+        query = sql.SQL("SELECT {} FROM dbos.workflow_status WHERE workflow_uuid = %s")
         with psycopg.connect(self._url) as connection:
-            row = connection.execute(query, (workflow_id,)).fetchone()
+            row = connection.execute(query.format(sql.Identifier(column)), (workflow_id,)).fetchone()
         return "" if row is None else str(row[0])
+
+    def steps(self, workflow_id: str) -> list[str]:
+        """What it has done, in order."""
+        query = (
+            "SELECT function_name FROM dbos.operation_outputs WHERE workflow_uuid = %s"
+            " AND function_name NOT LIKE 'DBOS.%%' ORDER BY function_id"
+        )
+        with psycopg.connect(self._url) as connection:
+            return [str(name) for (name,) in connection.execute(query, (workflow_id,))]
 
     def stop(self, name: str, number: int) -> None:
         """The whole host: its process and its receiver."""

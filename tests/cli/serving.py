@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rehost.agent.control import ControlClient, host_and_port
-from rehost.cli import datafolder, working
+from rehost.cli import datafolder, hosting, working
 from rehost.cli.client import Client, load_profile
 from rehost.cli.serve import ServeConfig, serve
 from rehost.compute.driver import BootEvidence, BootVerdict, Image, VolumeSpec
@@ -29,6 +29,9 @@ from rehost.core.errors import ConversionError
 from rehost.core.job import JobState
 from rehost.core.server import BootMode, Disk, Inventory
 from rehost.flow import dbos_engine
+from rehost.flow.engine import Context
+from rehost.flow.run import RunWorkflow
+from rehost.flow.steps import NEXT
 from rehost.store.jobspec import DiskSpec, JobSpec
 from rehost.store.transition import Job
 from rehost.wire import messages as m
@@ -36,7 +39,8 @@ from rehost.wire.channel import Channel
 from rehost.wire.tls import client_context, connect
 from tests.receive.site import Sender, chunks_of
 
-OLDER = "TEST_ENGINE_VERSION"  # in the environment: the workflows' version of an older release
+OLDER = "TEST_ENGINE_VERSION"  # in the environment: this is an older release, of this version of workflows
+RESYNC_AFTER = "TEST_RESYNC_AFTER"  # in the environment: minutes
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
 LEASE = 3.0  # seconds, of each of several hosts
@@ -107,6 +111,20 @@ class StandingConverter:
         return {"changes": []}
 
 
+class OlderRunWorkflow(RunWorkflow):
+    """Of a release that made the image in one step."""
+
+    async def _process(self, context: Context, run_id: str, generation: int) -> bool:
+        def process() -> str:
+            of = (run_id, generation)
+            for step in (self._steps.build, self._steps.check, self._steps.finish):
+                if (outcome := step(*of)) != NEXT:
+                    return outcome
+            return NEXT
+
+        return await context.step("process", process, heavy=True) == NEXT
+
+
 def io_on(overlay: Path, command: str) -> None:
     """As the helper VM writes: nothing is synced."""
     subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", "-c", command, overlay], check=True)
@@ -122,11 +140,14 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str, volum
     def machinery(config: ServeConfig, volumes: Path) -> tuple[StandingDriver, StandingConverter]:
         return StandingDriver(config.data, volumes, stand), StandingConverter(config.data, stand)
 
-    dbos_engine.VERSION = os.environ.get(OLDER, dbos_engine.VERSION)
+    if OLDER in os.environ:
+        dbos_engine.VERSION = os.environ[OLDER]
+        hosting.RunWorkflow = OlderRunWorkflow  # type: ignore[attr-defined]
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
     if name:
         shared = Path(volumes) if volumes else None
         config = replace(config, addresses=("127.0.0.1",), volumes=shared, name=name, lease=LEASE)
+        config = replace(config, resync_after=float(os.environ.get(RESYNC_AFTER, 0)))
     if listen:
         serve(config, lambda serving: print(serving.endpoint, flush=True), machinery)
     else:
@@ -218,20 +239,22 @@ def until(condition: Callable[[], object], what: str | Callable[[], str], second
 class Agent:
     """Registers, and carries out assignments over the real data plane; its disks are bytes."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, letter: str = "a") -> None:
+        """Each letter is another one."""
         self.plane = plane
+        self._secret, self._job = letter * 64, f"job-{letter}"
         self.contents = tuple(os.urandom(size) for size in SIZES)
         self.sent = 0  # chunks
         disks = tuple(Disk(n, f"/dev/sd{'ab'[n]}", size) for n, size in enumerate(SIZES))
         self.inventory = Inventory("web1", "Debian", "x86_64", "6.1", BootMode.BIOS, 1, 1 << 30, disks)
         store = datafolder.open_store(plane.data)
         _, code = store.codes.create("default", "test")
-        self.source = store.servers.register(Register(code, "a" * 64, self.inventory, "0.1")).id
+        self.source = store.servers.register(Register(code, self._secret, self.inventory, "0.1")).id
         store.close()
 
     def create_job(self, **wishes: Any) -> str:
         store = datafolder.open_store(self.plane.data)
-        spec = JobSpec(self.source, name="job", image_name="golden", data_disks=(DiskSpec(1),), **wishes)
+        spec = JobSpec(self.source, name=self._job, image_name="golden", data_disks=(DiskSpec(1),), **wishes)
         job = store.jobs.create("default", spec, None, "test")
         store.close()
         return job.id
@@ -273,7 +296,7 @@ class Agent:
         report = RunReport(tuple(root.hex() for root in roots), (), 0, 0, 0, 0.0, 0.0, 1.0)
         result = Result(assignment.run, assignment.generation, report)
         ca = (self.plane.data / "keys" / "ca.crt").read_text()
-        client = ControlClient(self.plane.endpoint, ca, f"Bearer {self.source}:{'a' * 64}")
+        client = ControlClient(self.plane.endpoint, ca, f"Bearer {self.source}:{self._secret}")
         try:
             client.result(result)
         finally:

@@ -11,10 +11,10 @@ import pytest
 from rehost.cli.client import Client, load_profile
 from rehost.compute.local.driver import LocalDriver
 from rehost.core.agentapi import Assignment
-from rehost.core.errors import TicketStaleError
+from rehost.core.errors import TicketStaleError, VolumeError
 from rehost.core.job import JobState
 from tests.cli.hosts import SERVERS, WORKERS, Hosts
-from tests.cli.serving import Agent, until
+from tests.cli.serving import RESYNC_AFTER, Agent, until
 
 
 @pytest.fixture
@@ -79,6 +79,64 @@ def test_a_worker_that_wakes_up_after_its_job_was_taken_over_cannot_write(hosts:
     agent.tell(second, agent.copy(second) or ())
     hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
     assert hosts.of(job) != asleep
+
+
+@pytest.fixture
+def alone(tmp_path: Path, cache: Path, url: str) -> Iterator[Hosts]:
+    """Each with volumes that no other one has."""
+    with closing(Hosts(tmp_path, cache, url, shared=False)) as made:
+        yield made
+
+
+def copied_anew(hosts: Hosts, agent: Agent, job: str, first: Assignment) -> str:
+    """The other worker copies everything, and finishes; its name."""
+    second = newer(agent, first)
+    assert (second.run, second.generation) == (first.run, first.generation + 1)
+    agent.sent = 0
+    agent.tell(second, agent.copy(second) or ())
+    assert agent.sent == sum(-(-volume.size // volume.chunk) for volume in second.volumes)
+    hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
+    return hosts.of(job)
+
+
+def nothing_left(hosts: Hosts, name: str) -> bool:
+    return not any(list((hosts[name].data / folder).iterdir()) for folder in ("replicas", "images"))
+
+
+@pytest.mark.lab
+def test_what_a_dead_host_had_alone_is_copied_anew_when_somebody_asks(
+    alone: Hosts,
+) -> None:
+    agent, job, first = started(alone)
+    dead = alone.of(job)
+    agent.copy(first, most=5)
+    alone.kill(dead)
+    until(lambda: f"the host {dead} was last heard of" in alone.job(job).status_info, "the job says why")
+    found = alone.command("resync", dead, "--job", job)
+    assert [each["JobId"] for each in found] == [job]
+    assert copied_anew(alone, agent, job, first) == next(name for name in WORKERS if name != dead)
+    alone.start(dead)
+    until(lambda: nothing_left(alone, dead), "what it had is gone")
+    with pytest.raises(VolumeError, match="is no replica"):
+        agent.copy(replace(first, receiver_port=alone.port(dead)))
+    assert alone.job(job).state is JobState.FINISHED
+
+
+@pytest.mark.lab
+def test_by_policy_it_is_copied_anew_and_a_host_that_wakes_up_cannot_write(
+    tmp_path: Path, cache: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RESYNC_AFTER, "0.05")
+    with closing(Hosts(tmp_path, cache, url, shared=False)) as hosts:
+        agent, job, first = started(hosts)
+        asleep = hosts.of(job)
+        agent.copy(first, most=5)
+        hosts.stop(asleep, signal.SIGSTOP)
+        assert copied_anew(hosts, agent, job, first) != asleep
+        hosts.stop(asleep, signal.SIGCONT)
+        until(lambda: nothing_left(hosts, asleep), "what it had is gone")
+        with pytest.raises(VolumeError, match="is no replica"):
+            agent.copy(first)
 
 
 @pytest.mark.lab  # what the two tests above show, in the steps that take long

@@ -1,4 +1,4 @@
-"""Another release takes over in the middle of a run."""
+"""Another release takes over in the middle of a run, or works beside the older one."""
 
 import signal
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ import pytest
 
 from rehost.cli import datafolder
 from rehost.core.job import JobState
+from rehost.flow.dbos_engine import VERSION
+from tests.cli.hosts import SERVERS, WORKERS, Hosts
 from tests.cli.serving import OLDER, POINTS, Agent, ControlPlane
 
 
@@ -49,3 +51,46 @@ def test_a_run_that_a_release_with_other_steps_began_ends_under_this_one(
     with closing(datafolder.open_store(plane.data)) as store:
         (run,) = store.runs.of_jobs([job_id])[job_id]
         assert (run.number, run.generation) == (1, 1)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, cache: Path, url: str) -> Iterator[Hosts]:
+    with closing(Hosts(tmp_path, cache, url)) as made:
+        yield made
+
+
+def started_at(hosts: Hosts, name: str, letter: str) -> tuple[Agent, str, str]:
+    """An agent that has copied a part of what a server of the new release has started at this worker."""
+    for other in WORKERS:
+        hosts.command("drain", other, *(["--undo"] if other == name else []))
+    agent = Agent(hosts[SERVERS[0]], letter)
+    job = agent.create_job()
+    hosts[SERVERS[0]].client().call("StartReplicationJob", {"JobId": job})
+    assignment = agent.wait_for_assignment()
+    assert hosts.of(job) == name
+    agent.copy(assignment, most=3)
+    return agent, job, f"{assignment.run}.{assignment.generation}"
+
+
+@pytest.mark.lab  # four processes, two of them twice
+def test_hosts_of_two_releases_work_side_by_side(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older one, which is drained, ends what it has begun by the steps that it knows."""
+    older, newer = WORKERS
+    hosts[older].stop()
+    with monkeypatch.context() as environment:
+        environment.setenv(OLDER, "0")
+        hosts.start(older)
+    made = {name: started_at(hosts, name, letter) for name, letter in ((older, "a"), (newer, "b"))}
+    for agent, job, _ in made.values():
+        assignment = agent.wait_for_assignment()
+        agent.tell(assignment, agent.copy(assignment) or ())
+        hosts[SERVERS[0]].until_state(job, JobState.FINISHED)
+        assert agent.sent == sum(-(-volume.size // volume.chunk) for volume in assignment.volumes)
+    steps = {name: sorted(set(hosts.steps(workflow))) for name, (_, _, workflow) in made.items()}
+    assert steps == {
+        older: ["clean", "prepare", "process", "sync"],
+        newer: ["build", "check", "clean", "finish", "prepare", "sync"],
+    }
+    versions = [hosts.workflow(workflow, "application_version") for _, _, workflow in made.values()]
+    assert versions == ["0", VERSION]
+    assert {name: hosts.of(job) for name, (_, job, _) in made.items()} == {older: older, newer: newer}

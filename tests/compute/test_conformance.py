@@ -191,6 +191,13 @@ def test_a_failed_image_says_why_and_can_become_a_good_one(driver: Driver) -> No
     assert (driver.image("m-1").state, driver.image("m-1").error) == (ImageState.BUILDING, "")
 
 
+def test_the_generations_of_all_replicas(driver: Driver) -> None:
+    assert driver.generations() == {}
+    driver.create_replica("j-1", SPECS, 1, "r-1")
+    driver.create_replica("j-2", SPECS, 7, "r-2")
+    assert driver.generations() == {"j-1": 1, "j-2": 7}
+
+
 def test_images_keep_a_discarded_replica_alive(driver: Driver) -> None:
     seal(driver)
     driver.create_image("m-1", "j-1", "one")

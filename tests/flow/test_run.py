@@ -24,6 +24,7 @@ from rehost.flow.engine import WorkflowState
 from rehost.flow.run import workflow_id
 from rehost.flow.upkeep import LOOK_AT_ENGINE, Upkeep
 from rehost.store import images
+from rehost.store.hosts import HostKind, Presence
 from rehost.store.runs import RunType
 from tests.flow.world import INVENTORY, REPORT, ROOTS, World
 
@@ -513,8 +514,10 @@ def test_a_workflow_that_ended_without_a_word_fails_its_job(world: World) -> Non
     world.copied(source, run)
     world.until(job_id, JobState.FINISHED)
     # A job that says Syncing while its workflow has ended: what a lost row or a bug would look like.
-    world.engine.signal(workflow_id(run, 1))
-    _until_ended(world, run, 1)
+    for workflow in (workflow_id(run, 1), "other.1"):
+        world.engine.signal(workflow)
+        while world.engine.state(workflow) is not WorkflowState.ENDED:
+            time.sleep(0.05)
     with world.store.database.write() as connection:
         connection.exec_driver_sql("UPDATE jobs SET status='Running', business_status='Syncing'")
     world.upkeep.tick()
@@ -589,3 +592,20 @@ def test_a_stop_of_the_process_is_no_failure_of_the_job(world: World) -> None:
     world.open_engine()
     world.until(job_id, JobState.FINISHED)
     assert len(world.converter.calls) == 2
+
+
+def test_what_another_host_has_begun_for_this_one_starts_at_the_next_tick(world: World) -> None:
+    world.upkeep.tick()
+    job = world.job(world.register())
+    run = world.store.runs.begin(job.id, Event.START, RunType.MANUAL, "tester")
+    world.upkeep.tick()
+    assert world.engine.state(workflow_id(run.id, run.generation)) is not WorkflowState.UNKNOWN
+
+
+def test_another_hosts_run_is_left_to_that_one(world: World) -> None:
+    """Which may be of another release, whose steps are others."""
+    world.store.hosts.join(Presence("h-1", "one", HostKind.WORKER, "one", 1, 1 << 40, "0.1", "", "keys"))
+    run = world.lifecycle.start(world.job(world.register()).id, "tester")
+    assert run is not None
+    assert run.host == "h-1"
+    assert world.engine.state(workflow_id(run.id, run.generation)) is WorkflowState.UNKNOWN

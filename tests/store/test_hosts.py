@@ -194,6 +194,80 @@ def test_an_image_that_was_being_made_is_given_up_with_its_generation(several: S
     assert several.images.given_up(run.id) == ()
 
 
+def test_storage_is_reached_while_somebody_who_has_it_takes_jobs(several: Store) -> None:
+    several.hosts.join(replace(ONE, volumes="nas"), LONG)
+    several.hosts.join(TWO, LONG)
+    assert several.hosts.reachable() == {"nas"}
+    several.hosts.drain("one", True)
+    assert several.hosts.reachable() == frozenset()
+    several.hosts.drain("one", False)
+    several.hosts.join(replace(ONE, volumes="nas"), OVER)
+    assert several.hosts.reachable() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "moved"), [("nas", "nas", False), ("nas", "", True), ("", "", True)]
+)
+def test_a_replica_is_discarded_only_where_the_jobs_host_has_other_storage(
+    several: Store, first: str, second: str, moved: bool
+) -> None:
+    several.hosts.join(replace(ONE, volumes=first), LONG)
+    run = begin(several)
+    several.hosts.join(replace(ONE, volumes=first), OVER)
+    several.hosts.join(replace(TWO, volumes=second), LONG)
+    if first == second == "nas":
+        with pytest.raises(HostError, match="take its jobs over"):
+            several.takeovers.left_at("one")
+    assert several.takeovers.resync(several.jobs.get(run.job), "k") is not None
+    assert bool(several.takeovers.moved_away("h-1", {run.job: run.generation})) == moved
+
+
+ON_ITS_WAY = (Event.PREPARED, Event.SYNCED, Event.PROCESSED)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_what_a_host_that_is_away_ran_begins_anew_at_another(several: Store, done: int) -> None:
+    several.hosts.join(ONE, LONG)
+    run = begin(several)
+    for event in ON_ITS_WAY[:done]:
+        several.runs.apply(run, event, "k")
+    image = several.images.reserve(several.jobs.get(run.job), run.id) if done == 2 else None
+    several.hosts.join(TWO, LONG)
+    assert several.takeovers.resync(several.jobs.get(run.job), "k") is None, "its host is there"
+    with pytest.raises(HostError, match="is there"):
+        several.takeovers.left_at("one")
+    several.hosts.join(ONE, OVER)
+    (left,) = several.takeovers.left_at("one", [run.job])
+    again = several.takeovers.resync(left, "k")
+    assert again is not None
+    assert (again.id, again.generation, again.host, again.result) == (run.id, 2, "h-2", None)
+    assert (several.jobs.get(run.job).state, several.jobs.get(run.job).host) == (JobState.PREPARING, "h-2")
+    assert [each.id for each in several.images.given_up(run.id)] == ([image.id] if image else [])
+    assert several.takeovers.moved_away("h-1", {run.job: 1, "j-of-nobody": 1}) == (run.job,)
+    assert several.takeovers.moved_away("h-2", {run.job: 2}) == ()
+    with pytest.raises(InvalidTransitionError, match="a newer one goes on"):
+        several.runs.apply(run, Event.FAIL, "k")
+    with pytest.raises(NotFoundError, match=run.job):
+        several.takeovers.left_at("one", [run.job])
+
+
+def test_what_rests_at_a_host_that_is_away_copies_anew_when_it_is_started(several: Store) -> None:
+    several.hosts.join(ONE, LONG)
+    stopped, made = begin(several, "a"), begin(several, "b")
+    several.runs.apply(stopped, Event.FAIL, "k")
+    for event in ON_ITS_WAY:
+        several.runs.apply(made, event, "k")
+    several.hosts.join(ONE, OVER)
+    several.hosts.join(TWO, LONG)
+    resting, ready = several.takeovers.left_at("one")
+    assert several.takeovers.resync(resting, "k") is None
+    assert several.takeovers.moved_away("h-1", {stopped.job: 1}) == (), "it is nobody else's yet"
+    assert several.runs.begin(stopped.job, Event.START, RunType.MANUAL, "k").host == "h-2"
+    with pytest.raises(InvalidTransitionError):
+        several.takeovers.resync(ready, "k")
+    assert several.jobs.get(made.job).host == "h-1"
+
+
 def test_a_host_that_is_forgotten_leaves_its_jobs(several: Store) -> None:
     several.hosts.join(ONE, LONG)
     run = begin(several)

@@ -30,6 +30,12 @@ def sweep(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def sweep_beside(path: Path) -> None:
+    """The same of one file, which nobody else writes."""
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        left.unlink(missing_ok=True)
+
+
 def _is_over(pid: str) -> bool:
     return pid.isdecimal() and (int(pid) == os.getpid() or not Path("/proc", pid).exists())
 

@@ -90,7 +90,9 @@ def begin(
     upkeep.adopt()
     upkeep.start()
     stack.callback(upkeep.close)
-    takeover = Takeover(store, engine, presence.id, storage.name, lambda: lease.steady)
+    takeover = Takeover(
+        store, engine, presence.id, storage.name, lambda: lease.steady, config.resync_after * 60.0
+    )
     takeover.start()
     stack.callback(takeover.close)
     return Hosting(presence, known, store, driver, receiver, engine, upkeep, stopping)

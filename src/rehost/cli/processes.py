@@ -41,6 +41,14 @@ HelperCache = Annotated[
     Path | None,
     typer.Option(help="Where the helper VM is kept.", show_default="cache/ in the data folder"),
 ]
+ResyncAfter = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Minutes after which the runs of a host that is away begin anew, if no other one has its"
+        " volumes; 0: when it is asked for (rehost worker resync).",
+    ),
+]
 
 
 def serve(
@@ -54,6 +62,7 @@ def serve(
     volumes: Volumes = None,
     name: HostName = "",
     helper_cache: HelperCache = None,
+    resync_after: ResyncAfter = 0,
     as_json: Json = False,
 ) -> None:
     """Run the control plane: the API, the agents' door, the data plane, and all work on images."""
@@ -68,7 +77,15 @@ def serve(
         note("next: rehost code create" + ("" if data == DATA else f" --data {data}"))
 
     config = control_plane.ServeConfig(
-        data, listen, receive_listen, tuple(address or ()), database, volumes, name, helper_cache
+        data,
+        listen,
+        receive_listen,
+        tuple(address or ()),
+        database,
+        volumes,
+        name,
+        helper_cache,
+        resync_after,
     )
     with errors_shown(as_json):
         control_plane.serve(config, ready)

@@ -31,13 +31,14 @@ class ReceiverChild:
         self._port: int | None = None
         self._process: subprocess.Popen[str] | None = None
         self._listening = threading.Event()
+        self._given_up = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="receiver", daemon=True)
 
     def start(self) -> None:
         """Return when it listens; DataFolderError with its own words when it does not."""
         self._thread.start()
-        if not self._listening.wait(START_SECONDS) or self._port is None:
+        if not self._listening.wait(START_SECONDS) or self._given_up:
             self.close()
             raise DataFolderError(
                 f"the receiver does not listen on {self._listen}: {self._last_words()}",
@@ -66,11 +67,12 @@ class ReceiverChild:
         pause = PAUSE
         while not self._stop.is_set():
             lived = self._live_once()
-            if self._stop.is_set() or not self._ever_listened():
+            if self._stop.is_set() or not (self._ever_listened() or self._was_killed()):
                 break
             pause = PAUSE if lived else min(pause * 2, LONGEST_PAUSE)
             _log.error("the receiver ended (%s); starting it again in %.1f s", self._last_words(), pause)
             self._stop.wait(pause)
+        self._given_up = True
         self._listening.set()
 
     def _live_once(self) -> bool:
@@ -99,6 +101,10 @@ class ReceiverChild:
 
     def _ever_listened(self) -> bool:
         return self._listening.is_set()
+
+    def _was_killed(self) -> bool:
+        """It did not end because of what it found, and may listen the next time."""
+        return self._process is not None and self._process.returncode < 0
 
     def _errors(self) -> Path:
         return self._data / "logs" / "receiver.err"

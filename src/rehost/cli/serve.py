@@ -26,6 +26,7 @@ class ServeConfig:
     volumes: Path | None = None  # for replicas and images; None: as at the last start, at first the folder
     name: str = ""  # of this host among others; empty: its hostname
     helper_cache: Path | None = None  # for what takes long to make; None: cache/ in the data folder
+    resync_after: float = 0.0  # minutes until runs of a host that is away begin anew; 0: when somebody asks
     lease: float = TTL  # seconds without a sign of life after which others take this host for dead
 
 

@@ -10,9 +10,20 @@ from rehost.cli import datafolder
 from rehost.cli import receive as data_plane
 from rehost.cli.options import DATA, Data
 from rehost.cli.output import Json, errors_shown, note, print_json, print_table
-from rehost.cli.processes import Address, Database, HelperCache, HostName, ReceiveListen, Volumes
+from rehost.cli.processes import (
+    Address,
+    Database,
+    HelperCache,
+    HostName,
+    ReceiveListen,
+    ResyncAfter,
+    Volumes,
+)
 from rehost.cli.serve import ServeConfig
+from rehost.core.errors import InvalidTransitionError, NoHostError
 from rehost.store.hosts import Host
+from rehost.store.store import Store
+from rehost.store.transition import Job
 
 app = typer.Typer(help="Hosts that share a database: run one, list them, take one out.")
 
@@ -30,6 +41,7 @@ def work(
     volumes: Volumes = None,
     name: HostName = "",
     helper_cache: HelperCache = None,
+    resync_after: ResyncAfter = 0,
     as_json: Json = False,
 ) -> None:
     """Without a command: do the work of a control plane's jobs on this host, without an API."""
@@ -44,7 +56,7 @@ def work(
             note(f"{started.name} works, data folder {data}, data plane at port {started.receiver_port}")
 
     config = ServeConfig(
-        data, "", receive_listen, tuple(address or ()), database, volumes, name, helper_cache
+        data, "", receive_listen, tuple(address or ()), database, volumes, name, helper_cache, resync_after
     )
     with errors_shown(as_json):
         working.run(config, ready, wiring.local_machinery)
@@ -79,6 +91,31 @@ def drain(
         note(f"{host.name} takes jobs")
     else:
         note(f"{host.name} takes no new jobs; it runs {host.running}")
+
+
+@app.command()
+def resync(
+    name: Name,
+    job: Annotated[list[str] | None, typer.Option(help="Only this job; repeat it for more.")] = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Let jobs of a host that is away be copied anew, to others; it need not be lost for ever."""
+    with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
+        found = [_resynced(store, each) for each in store.takeovers.left_at(name, job or ())]
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("job", "what happens"), (tuple(each.values()) for each in found))
+
+
+def _resynced(store: Store, job: Job) -> dict[str, str]:
+    try:
+        run = store.takeovers.resync(job, ACTOR)
+    except (InvalidTransitionError, NoHostError) as error:
+        return {"JobId": job.id, "What": f"stays: {error.what}"}
+    what = "its next run copies anew" if run is None else f"begins anew at {run.host}"
+    return {"JobId": job.id, "What": what}
 
 
 @app.command()

@@ -165,6 +165,9 @@ class Driver(Protocol):
     def replica_path(self, job: str) -> Path:
         """The replica's folder."""
 
+    def generations(self) -> dict[str, int]:
+        """Whose turn it is to write each replica there is, by job."""
+
     def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
         """The run's layer is complete and is not written any more; roots in the order of the volumes."""
 

@@ -81,6 +81,9 @@ class MemoryDriver:
     def replica_path(self, job: str) -> Path:
         return self.root / "replicas" / job
 
+    def generations(self) -> dict[str, int]:
+        return {job: replica.generation for job, replica in self._replicas.items()}
+
     def has_replica(self, job: str) -> bool:
         return job in self._replicas
 

@@ -68,6 +68,7 @@ class Event(Enum):
     FAIL = auto()
     STOP = auto()
     TAKE_OVER = auto()  # by another host, whose storage has the volumes too
+    RESYNC = auto()  # at another host, anew: the one that has the volumes is away
     CUT_OVER = auto()  # finish without another copy
     CUT_OVER_SYNC = auto()  # copy once more, then finish
     EXPIRE = auto()
@@ -92,6 +93,7 @@ TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
     **{(state, Event.FAIL): failed for state, failed in zip(RUNNING, _FAILED, strict=True)},
     **{(state, Event.TAKE_OVER): state for state in RUNNING if state is not JobState.SYNCING},
     (JobState.SYNCING, Event.TAKE_OVER): JobState.PREPARING,  # for a ticket to the other host
+    **{(state, Event.RESYNC): JobState.PREPARING for state in RUNNING if state is not JobState.CLEANING},
     (JobState.SYNCING, Event.STOP): JobState.STOPPED,
     (JobState.WAITING, Event.CUT_OVER): JobState.CLEANING,
     (JobState.WAITING, Event.CUT_OVER_SYNC): JobState.PREPARING,

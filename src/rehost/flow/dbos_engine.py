@@ -23,9 +23,10 @@ EXECUTOR = "rehost"  # fixed, or the host's id: a start recovers what the same e
 VERSION = "1"
 """Of the workflows' steps, their names and order: raise it when they change, and only then.
 
-DBOS recovers workflows of its own version only, and its default would be a hash of the code. What an older
-version has left is forgotten at the start, and begins anew from its job's row: the steps that it is past have
-nothing to do.
+DBOS takes from a queue, and recovers, workflows of its own version only, and its default would be a hash of
+the code. What an older version has left on this host is forgotten at the start, and begins anew from its
+job's row: the steps that it is past have nothing to do. Hosts of several versions work at the same time, each
+on workflows that it has started itself.
 """
 QUEUE = "jobs"  # coroutines from a queue run on DBOS's own event loop and hold no thread while they wait
 POLL = 0.25  # seconds between two looks for signals
@@ -41,7 +42,8 @@ class DbosEngine:
     def __init__(self, where: Path | str, workflows: Workflows, heavy: int = HEAVY, host: str = "") -> None:
         """Open the engine's database, a file or an URL, and go on with every workflow of the host that is not
         over."""
-        self._queue = _queue_of(host)
+        self.host = host
+        self._queue = f"{QUEUE}-{host}" if host else QUEUE
         self._at_close = ExitStack()
         if isinstance(where, Path):
             _turn_on_wal(where)
@@ -75,9 +77,9 @@ class DbosEngine:
         _forget_other_versions(self._queue)
         DBOS.register_queue(self._queue, polling_interval_sec=POLL)
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
+    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
         with SetWorkflowID(workflow_id):
-            DBOS.enqueue_workflow(_queue_of(host), self._carry_out, workflow, list(arguments))
+            DBOS.enqueue_workflow(self._queue, self._carry_out, workflow, list(arguments))
 
     def adopt(self, workflow_ids: Sequence[str]) -> None:
         """On the queue that they are on nobody listens any more."""
@@ -109,10 +111,6 @@ class DbosEngine:
     def close(self) -> None:
         DBOS.destroy(destroy_registry=True)
         self._at_close.close()
-
-
-def _queue_of(host: str) -> str:
-    return f"{QUEUE}-{host}" if host else QUEUE
 
 
 class _DbosContext:

@@ -33,13 +33,14 @@ class WorkflowState(Enum):
 
 
 class Engine(Protocol):
-    """Safe to use from many threads."""
+    """Safe to use from many threads. It carries out what was started by it, or by another one of its host."""
 
-    def start(self, workflow: str, workflow_id: str, *arguments: str, host: str = "") -> None:
-        """Durably begun when it returns; an id that was started before is left as it is.
+    @property
+    def host(self) -> str:
+        """Whose workflows it carries out; empty: it is the only one."""
 
-        The engine of the host carries it out; without one, the one that was opened without a host's name.
-        """
+    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None:
+        """Durably begun when it returns; an id that was started before is left as it is."""
 
     def signal(self, workflow_id: str) -> None:
         """Wake a workflow that waits, or will; without effect on one that is unknown or over."""

@@ -19,14 +19,23 @@ def retain(store: Store, driver: Driver, job: Job) -> None:
     trimmed = driver.trim(job.id, job.spec.max_images)
     reach("retain.trimmed")
     there = {image.id for image in driver.images()}
-    for record in store.images.of_job(job.id):
-        if record.state is ImageState.AVAILABLE and record.id not in there:
-            store.images.remove(record.id)
-            reach("retain.removed")
+    known = [each for each in store.images.of_job(job.id) if each.state is ImageState.AVAILABLE]
+    if missing := [record for record in known if record.id not in there]:
+        elsewhere = _made_elsewhere(store, job)
+        for record in missing:
+            if record.run not in elsewhere:
+                store.images.remove(record.id)
+                reach("retain.removed")
     for image in trimmed.deleted:
         store.events.add(job.id, ACTOR, "IMAGE DELETED", f"{image}: {job.spec.max_images} are kept")
     if trimmed.postponed:
         _say_once(store, job, trimmed.postponed)
+
+
+def _made_elsewhere(store: Store, job: Job) -> frozenset[str]:
+    """Runs whose images another host has, alone: it had the job before."""
+    apart = store.hosts.apart(job.host)
+    return frozenset(run.id for run in store.runs.of_jobs([job.id])[job.id] if run.host in apart)
 
 
 def _say_once(store: Store, job: Job, why: str) -> None:

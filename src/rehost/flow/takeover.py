@@ -1,18 +1,21 @@
-"""Going on with what dead hosts have left, where their storage is this host's too."""
+"""Going on with what dead hosts have left: here where their storage is this host's too, else anew."""
 
 import logging
 from collections.abc import Callable, Sequence
 
 from rehost.block.crashpoint import reach
-from rehost.core.errors import InvalidTransitionError, NotFoundError
+from rehost.core.errors import InvalidTransitionError, NoHostError, NotFoundError
+from rehost.core.job import JobState
 from rehost.core.placement import share
 from rehost.flow.engine import Engine
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ticker import Ticker
 from rehost.store.hosts import Host
+from rehost.store.runs import Run
 from rehost.store.status import host_away_info
 from rehost.store.store import Store
 from rehost.store.takeovers import Orphan
+from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
 PATIENCE = 5.0  # seconds after which a host takes more than its share: the others may be dead too
@@ -31,10 +34,16 @@ class Takeover:
         host: str,
         volumes: str,
         ready: Callable[[], bool],
+        resync_after: float = 0.0,
     ) -> None:
-        """`volumes` names the storage that this host shares; `ready`: others may be taken for dead."""
+        """`volumes` names the storage that this host shares; `ready`: others may be taken for dead.
+
+        `resync_after`: seconds that a host may be away, if no other one has its volumes, until its runs begin
+        anew elsewhere; 0: they wait for it, or until somebody asks.
+        """
         self._store, self._engine = store, engine
         self._host, self._volumes, self._ready = host, volumes, ready
+        self._resync_after = resync_after
         self._ticker = Ticker("takeover", self.tick, TICK)
 
     def start(self) -> None:
@@ -47,12 +56,13 @@ class Takeover:
         if not self._ready():
             return
         orphans = self._store.takeovers.orphans()
+        reachable = self._store.hosts.reachable() if orphans else frozenset()
         left = self._share(orphans)
         for orphan in orphans:
             try:
-                left -= self._look_at(orphan, left > 0 or orphan.waits > PATIENCE)
-            except (NotFoundError, InvalidTransitionError):
-                continue  # it went on meanwhile
+                left -= self._look_at(orphan, reachable, left > 0 or _waits_long(orphan))
+            except (NotFoundError, InvalidTransitionError, NoHostError):
+                continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
                 _log.exception("the job %s of host %s cannot be taken over yet", orphan.job.id, orphan.host)
 
@@ -71,25 +81,45 @@ class Takeover:
     def _is_ours(self, orphan: Orphan) -> bool:
         return bool(orphan.volumes) and orphan.volumes == self._volumes
 
-    def _look_at(self, orphan: Orphan, willing: bool) -> bool:
-        """Whether a run goes on here."""
-        if self._is_ours(orphan):
-            wanted = willing or not orphan.runs
+    def _look_at(self, orphan: Orphan, reachable: frozenset[str], willing: bool) -> bool:
+        """Whether a run goes on here. `reachable`: the storages of those that take jobs; `willing`: to take
+        one more that runs."""
+        if orphan.volumes in reachable:
+            wanted = self._is_ours(orphan) and (willing or not orphan.runs)
             return wanted and self._store.hosts.takes_jobs(self._host) and self._take(orphan)
-        if not orphan.volumes and orphan.runs:
-            job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
-            if job.status_info != info:
-                self._store.jobs.report(job.id, job.current_run, job.state, info)
+        if orphan.runs:
+            self._say_away(orphan)
+            if self._is_to_be_copied_anew(orphan):
+                self._go_on(orphan, lambda job: self._store.takeovers.resync(job, ACTOR))
         return False
 
     def _take(self, orphan: Orphan) -> bool:
+        return self._go_on(orphan, lambda job: self._store.takeovers.take(job, self._host, ACTOR))
+
+    def _say_away(self, orphan: Orphan) -> None:
+        job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
+        if job.status_info != info:
+            self._store.jobs.report(job.id, job.current_run, job.state, info)
+
+    def _is_to_be_copied_anew(self, orphan: Orphan) -> bool:
+        """A host that somebody has stopped is waited for."""
+        if not self._resync_after or not orphan.lease or orphan.job.state is JobState.CLEANING:
+            return False
+        return orphan.away >= self._resync_after
+
+    def _go_on(self, orphan: Orphan, take: Callable[[Job], Run | None]) -> bool:
         """Records only: who touches files may wait for a host that stands still, and other jobs for this."""
         job = orphan.job
         reach("takeover.begun")
-        run = self._store.takeovers.take(job, self._host, ACTOR)
+        run = take(job)
         reach("takeover.taken")
         if run is not None:
-            _log.warning("the job %s goes on here: its host %s is away", job.id, orphan.host)
+            _log.warning("the job %s goes on at %s: its host %s is away", job.id, run.host, orphan.host)
             start_workflow(self._engine, run)
             reach("takeover.enqueued")
         return run is not None
+
+
+def _waits_long(orphan: Orphan) -> bool:
+    """What a host has let go of in order waits for nobody but those that are dead meanwhile."""
+    return bool(orphan.lease) and orphan.away > PATIENCE

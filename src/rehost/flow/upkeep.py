@@ -1,9 +1,10 @@
 """The tick that makes what the rows say true, whatever was cut off in between.
 
-It starts workflows that a crash kept from starting, sends signals that got lost, starts scheduled jobs, the
-next runs of those that wait and what waited for room, says which sources are offline, keeps the images of
-waiting jobs as few as asked, lets jobs expire and deletes them later, and releases what deleted jobs and
-source servers held.
+It starts workflows that a crash kept from starting, or whose runs another host has begun for this one. It
+sends signals that got lost, starts scheduled jobs, the next runs of those that wait and what waited for room,
+says which sources are offline, keeps the images of waiting jobs as few as asked, lets jobs expire and deletes
+them later, and releases what deleted jobs and source servers held, and what jobs that went on elsewhere have
+left here.
 """
 
 import logging
@@ -18,6 +19,7 @@ from rehost.flow.lifecycle import begin_or_wait, start_workflow
 from rehost.flow.ports import Door
 from rehost.flow.retention import retain
 from rehost.flow.run import workflow_id
+from rehost.flow.strays import discard_strays
 from rehost.flow.ticker import Ticker
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
@@ -57,6 +59,7 @@ class Upkeep:
         self._leads = leads
         self._ticks = self._tidied = 0
         self._signalled: set[str] = set()
+        self._seen: set[str] = set()  # runs that were there at the last tick
         self._threads = (Ticker("upkeep", self.steer, TICK), Ticker("upkeep of files", self.tidy, TICK))
 
     def adopt(self) -> None:
@@ -86,18 +89,23 @@ class Upkeep:
     def tidy(self) -> None:
         """What may take long."""
         jobs = self._store.jobs
-        if self._tidied % LOOK_AT_LAYERS == 0:
-            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
+        looks = self._tidied % LOOK_AT_LAYERS == 0
         self._tidied += 1
+        if looks:
+            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
         never_started = [""] if self._leads() else []
         self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
+        if looks:
+            discard_strays(self._store, self._driver, self._host)
 
     def steer(self) -> None:
         """What takes no time."""
         running = self._store.jobs.in_states(*RUNNING, hosts=[self._host])
-        if self._ticks % LOOK_AT_ENGINE == 0:
-            self._each(running, self._keep_running)
+        looks_at_all = self._ticks % LOOK_AT_ENGINE == 0
+        begun = [job for job in running if looks_at_all or job.current_run not in self._seen]
+        self._seen = {job.current_run for job in running}
         self._ticks += 1
+        self._each(begun, self._keep_running)
         self._each([job for job in running if job.state is JobState.SYNCING], self._watch_copy)
         self._each([job for job in running if job.state is not JobState.SYNCING], self._pass_time)
         if self._leads():

@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from rehost.block.durable import write_file
+from rehost.block.durable import sweep_beside, write_file
 from rehost.core.errors import DataFolderError, InvalidValueError
 from rehost.receive.admissions import Admissions
 from rehost.receive.log import open_log
@@ -76,6 +76,7 @@ def _listen(data: Path, host: str, port: int) -> socket.socket:
             raise
         listener = _bound(host, port)
     content = json.dumps({"port": listener.getsockname()[1], "pid": os.getpid()})
+    sweep_beside(announcement)  # of a receiver that was killed meanwhile
     write_file(announcement, content.encode())
     print(content, flush=True)
     return listener

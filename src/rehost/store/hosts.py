@@ -118,6 +118,17 @@ class Hosts:
         with self._database.read() as connection:
             return everyone(connection, self._now(connection))
 
+    def reachable(self) -> frozenset[str]:
+        """The shared storages that hosts have which take jobs."""
+        return reachable(self.all())
+
+    def apart(self, host_id: str) -> frozenset[str]:
+        """The hosts that have other storage than this one."""
+        there = self.all()
+        shared = next((host.presence.volumes for host in there if host.id == host_id), "")
+        apart = (host.id for host in there if not shared or host.presence.volumes != shared)
+        return frozenset(apart) - {host_id}
+
     def drain(self, name: str, draining: bool) -> Host:
         """Let a host, by its id or name, take no new jobs, or again; NotFoundError, HostError."""
         with self._database.write() as connection:
@@ -130,6 +141,11 @@ class Hosts:
 
     def _lease(self, connection: sa.Connection, ttl: float) -> float | None:
         return None if self._database.of_one_host else self._now(connection) + ttl
+
+
+def reachable(there: Sequence[Host]) -> frozenset[str]:
+    """The shared storages of those that take jobs."""
+    return frozenset(host.presence.volumes for host in there if host.alive and not host.draining) - {""}
 
 
 def able(there: Sequence[Host], host: str, needed: int) -> tuple[Candidate, ...]:

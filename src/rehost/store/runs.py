@@ -73,7 +73,7 @@ class Runs:
             limited = event is Event.START and not cleans
             if limited:
                 self._room.check(connection, clock, job_id)
-            host = _place(connection, clock, job, self._room.limits.per_worker if limited else 0)
+            host = place(connection, clock, job, self._room.limits.per_worker if limited else 0)
             course = way.begun(Stage.CLEANING if cleans else Stage.PREPARING, now, expected(connection))
             if last is not None and cleans:
                 run = raise_generation(connection, last, host, course=course)
@@ -226,9 +226,11 @@ def _advance(connection: sa.Connection, run: Run, course: Course, fraction: floa
     connection.execute(behind.values(progress=percent))
 
 
-def _place(connection: sa.Connection, now: float, job: transition.Job, most: int) -> str:
-    """The host of the job's next run, one that runs fewer than `most`; the source's disks tell the room that
-    a first one needs. NoHostError."""
+def place(connection: sa.Connection, now: float, job: transition.Job, most: int) -> str:
+    """In the caller's transaction: the host of the job's next run, one that runs fewer than `most`.
+
+    The source's disks tell the room that a first one needs. NoHostError.
+    """
     source = sa.select(source_servers.c.inventory).where(source_servers.c.id == job.spec.source_id)
     inventory: Inventory | None = connection.execute(source).scalar_one_or_none()
     chosen = choose(able(everyone(connection, now), job.host, bytes_of(inventory)), most)

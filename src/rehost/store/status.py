@@ -25,10 +25,11 @@ def offline_info(progress: Progress | None, since: float) -> str:
 
 
 def host_away_info(host: str, since: float) -> str:
-    """While the only host that has a job's volumes is not there."""
+    """While no host that has a job's volumes is there; `since` 0: its own was stopped in order."""
+    how = f"was last heard of before {_time(since)}" if since else "is stopped"
     message = (
-        f"the host {host}, which alone has its volumes, was last heard of before {_time(since)}; the job goes"
-        f" on when rehost is started there again. If it is lost for ever: rehost worker forget {host}"
+        f"the host {host} {how}, and none that is at work has its volumes too; the job goes on when rehost is"
+        f" started there again. To copy it anew to another host: rehost worker resync {host}"
     )
     return _text({"phase": "host away", "message": message})
 

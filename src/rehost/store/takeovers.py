@@ -1,21 +1,22 @@
-"""What becomes of jobs whose host is away: another host with the same storage takes them over."""
+"""What becomes of jobs whose host is away: one with the same storage takes them over, or they begin anew."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from rehost.core import progress as way
-from rehost.core.errors import HostError
-from rehost.core.job import Event, JobState, Status, follow
+from rehost.core.errors import HostError, NotFoundError
+from rehost.core.job import TRANSITIONS, Event, JobState, Status, follow
 from rehost.core.progress import Stage
 from rehost.store import transition
 from rehost.store.database import Database
-from rehost.store.hosts import alive, find
+from rehost.store.events import note
+from rehost.store.hosts import Host, alive, everyone, find, reachable
 from rehost.store.images import give_up
-from rehost.store.runs import Run, expected, raise_generation, read
-from rehost.store.schema import hosts, jobs
+from rehost.store.runs import Run, expected, place, raise_generation, read
+from rehost.store.schema import hosts, jobs, runs
 from rehost.store.transition import Job
 
 _STAGES = {
@@ -31,8 +32,8 @@ class Orphan:
 
     job: Job
     host: str  # its name
-    lease: float  # when that ended
-    waits: float  # seconds since then; 0 if the host has let go of it in order
+    lease: float  # when that ended; 0: it was stopped in order
+    away: float  # seconds since then; 0 if it was stopped in order
     volumes: str  # the storage that the host shares; empty: the volumes are only there
 
     @property
@@ -67,7 +68,64 @@ class Takeovers:
             if present.state.status is not Status.RUNNING:
                 _move(connection, [job.id], host)
                 return None
-            return _start_again(connection, self._database.now(), present, host, actor)
+            return _start_again(connection, self._database.now(), present, Event.TAKE_OVER, host, actor)
+
+    def resync(self, job: Job, actor: str) -> Run | None:
+        """Let a job whose host is away be copied anew, to another one, where a run that goes on begins again.
+
+        None: it does not run, or is not an orphan any more. NoHostError; InvalidTransitionError for one whose
+        image is made already, or that is over: only its host can do the rest.
+        """
+        with self._database.write() as connection:
+            clock, now = self._database.clock(connection), self._database.now()
+            present = transition.read(connection, job.id)
+            if present.host != job.host or _is_there(connection, job.host, clock):
+                return None
+            if present.state.status is Status.RUNNING:
+                follow(present.state, Event.RESYNC)
+                host = place(connection, clock, replace(present, host=""), 0)
+                return _start_again(connection, now, present, Event.RESYNC, host, actor)
+            if TRANSITIONS.get((present.state, Event.START)) is not JobState.PREPARING:
+                follow(present.state, Event.RESYNC)
+            _move(connection, [job.id], "")
+            detail = f"its next run copies anew, as its host {job.host} is away"
+            note(connection, now, job.id, actor, Event.RESYNC.name, detail)
+            return None
+
+    def moved_away(self, host: str, generations: Mapping[str, int]) -> tuple[str, ...]:
+        """Which replicas of a host are of jobs that go on where its storage is not.
+
+        `generations`: of all that it has, by job.
+        """
+        mine = sa.select(hosts.c.volumes).where(hosts.c.id == host).scalar_subquery()
+        query = sa.select(jobs.c.id, runs.c.generation).join(runs, runs.c.id == jobs.c.current_run)
+        query = query.join(hosts, hosts.c.id == jobs.c.host).where(jobs.c.id.in_(generations))
+        query = query.where(hosts.c.id != host, sa.or_(mine == "", hosts.c.volumes != mine))
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return tuple(job for job, generation in rows if generation > generations[job])
+
+    def left_at(self, name: str, job_ids: Sequence[str] = ()) -> tuple[Job, ...]:
+        """The jobs of a host that is away, or those of them that are named.
+
+        NotFoundError; HostError while it is there, or another one has its volumes.
+        """
+        with self._database.read() as connection:
+            now = self._database.clock(connection)
+            host = _away(connection, now, name)
+            there = everyone(connection, now)
+        if host.presence.volumes in reachable(there):
+            raise HostError(
+                f"other hosts have the volumes of {host.name} too, and take its jobs over",
+                "nothing to do: what is copied is not copied again",
+            )
+        left = tuple(each.job for each in self.orphans() if each.job.host == host.id)
+        if strange := set(job_ids) - {job.id for job in left}:
+            raise NotFoundError(
+                f"the host {host.name} has no unfinished job {', '.join(sorted(strange))}",
+                "see where a job is: rehost job show",
+            )
+        return tuple(job for job in left if not job_ids or job.id in job_ids)
 
     def forget(self, name: str, actor: str) -> tuple[Job, ...]:
         """A host is gone for ever; its jobs. They begin anew elsewhere, those that run when they are started.
@@ -76,12 +134,7 @@ class Takeovers:
         """
         with self._database.write() as connection:
             now = self._database.clock(connection)
-            host = find(connection, now, name)
-            if host.alive:
-                raise HostError(
-                    f"the host {host.name} is there",
-                    "stop its rehost first; its lease ends at once then, after a kill within half a minute",
-                )
+            host = _away(connection, now, name)
             rows = connection.execute(sa.select(jobs).where(jobs.c.host == host.id))
             left = tuple(map(transition.record, rows))
             for job in left:
@@ -93,26 +146,34 @@ class Takeovers:
 
 
 def _orphan(row: Any, now: float) -> Orphan:
-    waits = now - row.lease if row.lease else 0.0
-    return Orphan(transition.record(row), row.of, row.lease, waits, row.volumes)
+    away = now - row.lease if row.lease else 0.0
+    return Orphan(transition.record(row), row.of, row.lease, away, row.volumes)
 
 
-def _start_again(connection: sa.Connection, now: float, job: Job, host: str, actor: str) -> Run:
-    """What is copied is not copied again; an image that is not ready is made anew."""
-    after = follow(job.state, Event.TAKE_OVER)
+def _start_again(connection: sa.Connection, now: float, job: Job, event: Event, host: str, actor: str) -> Run:
+    """An image that is not ready is made anew; what is copied is copied again if the event says so."""
+    after = follow(job.state, event)
     changes: dict[str, Any] = {"course": way.begun(_STAGES[after], now, expected(connection))}
     if after is JobState.PREPARING:
         changes |= {"result": None, "progress": None}
     last = read(connection, job.current_run)
     assert last is not None, "a job that runs has a run"
-    if after is JobState.PROCESSING:
+    if job.state is JobState.PROCESSING:
         give_up(connection, last.id, last.generation)
     run = raise_generation(connection, last, host, **changes)
     detail = f"run {run.id}, generation {run.generation}, by host {host} instead of {job.host}"
-    transition.move(
-        connection, now, job, Event.TAKE_OVER, actor, detail, host=host, status_info="", progress=0.0
-    )
+    transition.move(connection, now, job, event, actor, detail, host=host, status_info="", progress=0.0)
     return run
+
+
+def _away(connection: sa.Connection, now: float, name: str) -> Host:
+    host = find(connection, now, name)
+    if host.alive:
+        raise HostError(
+            f"the host {host.name} is there",
+            "stop its rehost first; its lease ends at once then, after a kill within half a minute",
+        )
+    return host
 
 
 def _fail(connection: sa.Connection, now: float, job: Job, host: str, actor: str) -> None:

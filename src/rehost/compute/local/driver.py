@@ -57,7 +57,6 @@ class LocalDriver:
         return self._replicas.exists(job)
 
     def generations(self) -> dict[str, int]:
-        """Whose turn it is to write each replica there is, by job."""
         return self._replicas.generations()
 
     def seal(self, job: str, run: str, roots: Sequence[bytes]) -> None:
