@@ -1,6 +1,6 @@
 """Which host takes over what a dead one ran."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from string import ascii_lowercase
 
@@ -8,32 +8,18 @@ import pytest
 
 from rehost.core.agentapi import Register
 from rehost.core.job import Event
-from rehost.flow.engine import WorkflowState
 from rehost.flow.takeover import Takeover
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import RunType
 from rehost.store.store import Store
+from tests.api.world import Workflows
 from tests.postgresql import Cluster
 from tests.store.conftest import INVENTORY
 
 DEAD = Presence("h-dead", "dead", HostKind.WORKER, "dead.example", 7443, 100 << 30, "0.1", "nas", "keys")
 LONG, OVER = 3600.0, -1.0  # seconds of leases
 JOBS = 6
-
-
-class NoEngine:
-    """Begins nothing: who has a run is the records' affair."""
-
-    host = ""
-
-    def start(self, workflow: str, workflow_id: str, *arguments: str) -> None: ...
-    def signal(self, workflow_id: str) -> None: ...
-    def states(self, workflow_ids: Sequence[str]) -> dict[str, WorkflowState]:
-        return dict.fromkeys(workflow_ids, WorkflowState.ACTIVE)
-
-    def adopt(self, workflow_ids: Sequence[str]) -> None: ...
-    def close(self) -> None: ...
 
 
 @pytest.fixture
@@ -55,7 +41,7 @@ def store(postgresql: Cluster) -> Iterator[Store]:
 
 
 def takeover(store: Store, host: str, patience: float = LONG) -> Takeover:
-    return Takeover(store, NoEngine(), host, "nas", lambda: True, patience=patience)
+    return Takeover(store, Workflows(), host, "nas", lambda: True, patience=patience)
 
 
 def running(store: Store) -> dict[str, int]:

@@ -84,7 +84,8 @@ class Takeover:
         return bool(orphan.volumes) and orphan.volumes == self._volumes
 
     def _look_at(self, orphan: Orphan, reachable: frozenset[str], willing: bool) -> bool:
-        """Whether a run goes on here. `reachable`: the storages of those that take jobs."""
+        """Whether a run goes on here. `reachable`: the storages of those that take jobs; `willing`: to take
+        one more that runs."""
         if orphan.volumes in reachable:
             wanted = self._is_ours(orphan) and (willing or not orphan.runs)
             return wanted and self._store.hosts.takes_jobs(self._host) and self._go_on(orphan, self._take)
