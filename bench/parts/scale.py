@@ -58,19 +58,18 @@ def many_jobs(plan: Plan) -> Figures:
     sources = min(plan.sources, (allow_files() - 1000) // 2)
     with plan.scratch() as folder, _site(folder, sources) as site:
         rows: list[tuple[str, tuple[float, ...]]] = []
-        failure = ""
         try:
             rows.extend(_step(site, int(plan.jobs * share), plan.seconds) for share in _SHARES)
             ended = finish(site.plane, site.jobs[:_FINISHED])
+            end = f"{_FINISHED} of the jobs ended by the real protocol in {ended:.0f} s"
         except (RehostError, TimeoutError) as error:  # what was measured before is what it carries
-            failure, ended = f"; it ended with: {error}", float("nan")
+            end = f"it ended with: {error}"
         if not rows:
-            raise RuntimeError(f"nothing was measured{failure}")
+            raise RuntimeError(f"nothing was measured; {end}")
         size = site.database.size() >> 20
     note = (
         f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that serve, PostgreSQL and the"
-        f" agents share; {_FINISHED} of the jobs ended by the real protocol in {ended:.0f} s; the database"
-        f" has {size} MiB{failure}"
+        f" agents share; the database has {size} MiB; {end}"
     )
     return Figures("scale", "Many jobs", note, COLUMNS, tuple(rows), COLUMNS.index("serve, cores"))
 
