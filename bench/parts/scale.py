@@ -4,6 +4,7 @@ Real: `rehost serve` with its receiver, PostgreSQL, TLS, replicas on disk, the a
 sources' disks and agents, which tell progress as running agents do. A sample ends by the real protocol.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from bench.apiserver import source, source_id
 from bench.copier import finish
 from bench.fleet import SMALL
 from bench.fleetprocess import FleetProcess, allow_files, between, fleet
-from bench.people import People, Timed
+from bench.people import QUOTA, People, Timed
 from bench.plan import Plan
 from bench.postgres import Postgres, postgres
 from bench.processes import cpu_of, most_memory_of, pss_of, waited_of
@@ -32,7 +33,7 @@ _ARRIVE = 200  # agents a second, at the beginning
 _SETTLE = 5.0  # seconds between the last start and the measurement
 _COMMANDS = _SCHEDULED = 10  # in each measurement
 _FINISHED = 20  # jobs that end by the real protocol
-_LIMITS = '{"replication_jobs": 1000000}'
+_LIMITS = {"replication_jobs": QUOTA}
 COLUMNS = (
     "progress/s", "serve, cores", "it waits for a core, %", "serve, MiB", "receiver, MiB",
     "PostgreSQL, cores", "PostgreSQL, MiB", "transactions/s", "statements/s", "WAL, MB/s",
@@ -92,7 +93,7 @@ def _site(folder: Path, sources: int) -> Iterator[Site]:
         stack.callback(store.close)
         _fill(store, sources)
         plane = ControlPlane(folder, Path(os.environ.get("REHOST_CACHE", ".cache")).resolve())
-        (folder / "limits.json").write_text(_LIMITS)
+        (folder / "limits.json").write_text(json.dumps(_LIMITS))
         plane.start(database=database.url)
         stack.callback(plane.close)
         _, port = host_and_port(plane.endpoint)
