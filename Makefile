@@ -7,7 +7,7 @@ help:
 	@echo "make test   set up what the tests need and run them"
 	@echo "make lint   formatting, style, types and layers"
 	@echo "make docs   write docs/api/ anew, from the table of actions"
-	@echo "make bench  compare rehost with others at copying disks; as root, about a quarter of an hour"
+	@echo "make bench  compare rehost with others, and load it; as root, some three quarters of an hour"
 	@echo "make storm  kill hosts, agents and the database for 20 minutes, and prove every image; as root"
 	@echo "make lab    the long repetitions that make test leaves out"
 	@echo "make lock   choose the newest versions of all packages and write them down with their hashes"

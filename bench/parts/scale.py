@@ -116,10 +116,10 @@ def _grow(site: Site, jobs: int) -> float:
     began = time.monotonic()
     more = site.take(jobs - len(site.jobs))
     site.jobs += zip(more, site.people.create_and_start(more), strict=True)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while site.people.running() < jobs:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{site.people.running()} of {jobs} jobs copy after five minutes")
+            raise TimeoutError(f"{site.people.running()} of {jobs} jobs copy after ten minutes")
         time.sleep(0.5)
     return time.monotonic() - began
 
