@@ -112,7 +112,7 @@ class Agents:
 
     async def _changed(self, source_id: str, waiter: Waiter, end: float) -> AssignmentAnswer:
         """An answer that was given before stands for a look into the database, as long as the ticker of
-        `wakeups` does not say that there is another version: it looks every second."""
+        `wakeups` does not say that there is another version: it looks twice a second."""
         hasty = end - anyio.current_time() < 2 * TICK  # the poll may be over before the ticker has looked
         while True:
             answer = self._answers.get(source_id)
