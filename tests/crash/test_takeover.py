@@ -85,6 +85,11 @@ class Crashing:
         """Also those that nobody is to see."""
         return sorted(entry.name for entry in (self.hosts.volumes / folder).iterdir())
 
+    def make_an_image(self) -> None:
+        """Its host has begun, and stands there."""
+        self.tell()
+        self.hosts[self.hosts.of(self.job)].wait_reached()
+
     def close(self) -> None:
         self.hosts.close()
 
@@ -110,8 +115,7 @@ def test_in_the_middle_of_a_copy(crashing: Crashing) -> None:
 
 
 def test_in_the_middle_of_making_an_image(crashing: Crashing) -> None:
-    crashing.tell()
-    crashing.hosts[crashing.hosts.of(crashing.job)].wait_reached()
+    crashing.make_an_image()
     for point in (*TAKING, *GIVEN_UP):
         owner, taker = crashing.crash(point)
         crashing.restart(taker)
@@ -123,8 +127,7 @@ def test_in_the_middle_of_making_an_image(crashing: Crashing) -> None:
 
 def test_the_host_that_had_the_job_comes_back_instead(crashing: Crashing) -> None:
     """It goes on with what it had, or takes it back from the one that died when it had taken it over."""
-    crashing.tell()
-    crashing.hosts[crashing.hosts.of(crashing.job)].wait_reached()
+    crashing.make_an_image()
     for point in (*TAKING, *GIVEN_UP):
         owner, taker = crashing.crash(point)
         crashing.restart(owner)
@@ -137,8 +140,7 @@ def test_the_host_that_had_the_job_comes_back_instead(crashing: Crashing) -> Non
 @pytest.mark.parametrize("point", ["takeover.taken", "given_up.deleted"])
 def test_a_third_host_goes_on(crashing: Crashing, point: str) -> None:
     """The other two are gone for good."""
-    crashing.tell()
-    crashing.hosts[crashing.hosts.of(crashing.job)].wait_reached()
+    crashing.make_an_image()
     crashing.crash(point)
     third = SERVERS[1]
     crashing.restart(third)

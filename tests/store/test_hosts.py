@@ -14,7 +14,7 @@ from rehost.core.agentapi import Register
 from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NoRoomError, NotFoundError
 from rehost.core.job import Event, JobState
 from rehost.core.room import RunningJobs
-from rehost.store.hosts import HostKind, Presence
+from rehost.store.hosts import HostKind, Presence, reachable
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
@@ -197,12 +197,12 @@ def test_an_image_that_was_being_made_is_given_up_with_its_generation(several: S
 def test_storage_is_reached_while_somebody_who_has_it_takes_jobs(several: Store) -> None:
     several.hosts.join(replace(ONE, volumes="nas"), LONG)
     several.hosts.join(TWO, LONG)
-    assert several.hosts.reachable() == {"nas"}
+    assert reachable(several.hosts.all()) == {"nas"}
     several.hosts.drain("one", True)
-    assert several.hosts.reachable() == frozenset()
+    assert reachable(several.hosts.all()) == frozenset()
     several.hosts.drain("one", False)
     several.hosts.join(replace(ONE, volumes="nas"), OVER)
-    assert several.hosts.reachable() == frozenset()
+    assert reachable(several.hosts.all()) == frozenset()
 
 
 @pytest.mark.parametrize(

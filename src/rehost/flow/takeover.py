@@ -10,7 +10,7 @@ from rehost.core.placement import share
 from rehost.flow.engine import Engine
 from rehost.flow.lifecycle import start_workflow
 from rehost.flow.ticker import Ticker
-from rehost.store.hosts import Host
+from rehost.store.hosts import Host, reachable
 from rehost.store.runs import Run
 from rehost.store.status import host_away_info
 from rehost.store.store import Store
@@ -58,35 +58,36 @@ class Takeover:
         if not self._ready():
             return
         orphans = self._store.takeovers.orphans()
-        reachable = self._store.hosts.reachable() if orphans else frozenset()
-        left = self._share(orphans)
+        if not orphans:
+            return
+        there = self._store.hosts.all()
+        storages, left = reachable(there), self._share(orphans, there)
         for orphan in orphans:
             try:
-                left -= self._look_at(orphan, reachable, left > 0 or orphan.away > self._patience)
+                left -= self._look_at(orphan, storages, left > 0 or orphan.away > self._patience)
             except (NotFoundError, InvalidTransitionError, NoHostError):
                 continue  # it went on meanwhile; or no host takes it, and it says that its own is away
             except Exception:  # noqa: BLE001  one that resists does not keep the others
                 _log.exception("the job %s of host %s cannot be taken over yet", orphan.job.id, orphan.host)
 
-    def _share(self, orphans: Sequence[Orphan]) -> int:
+    def _share(self, orphans: Sequence[Orphan], there: Sequence[Host]) -> int:
         """Of those that run: they go to all that can have them, and not to the first that looks."""
         count = sum(self._is_ours(orphan) and orphan.runs for orphan in orphans)
-        able = [each for each in self._store.hosts.all() if self._is_able(each)] if count else []
-        running = {each.id: each.running for each in able}
+        running = {each.id: each.running for each in there if self._is_able(each)}
         if self._host not in running:
             return 0
         return share(running.pop(self._host), list(running.values()), count)
 
     def _is_able(self, host: Host) -> bool:
-        return host.alive and not host.draining and host.presence.volumes == self._volumes
+        return host.takes_jobs and host.presence.volumes == self._volumes
 
     def _is_ours(self, orphan: Orphan) -> bool:
         return bool(orphan.volumes) and orphan.volumes == self._volumes
 
-    def _look_at(self, orphan: Orphan, reachable: frozenset[str], willing: bool) -> bool:
-        """Whether a run goes on here. `reachable`: the storages of those that take jobs; `willing`: to take
+    def _look_at(self, orphan: Orphan, storages: frozenset[str], willing: bool) -> bool:
+        """Whether a run goes on here. `storages`: those of hosts that take jobs; `willing`: to take
         one more that runs."""
-        if orphan.volumes in reachable:
+        if orphan.volumes in storages:
             wanted = self._is_ours(orphan) and (willing or not orphan.runs)
             return wanted and self._store.hosts.takes_jobs(self._host) and self._go_on(orphan, self._take)
         if orphan.runs:

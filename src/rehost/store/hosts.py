@@ -57,6 +57,10 @@ class Host:
     def name(self) -> str:
         return self.presence.name
 
+    @property
+    def takes_jobs(self) -> bool:
+        return self.alive and not self.draining
+
 
 class Hosts:
     def __init__(self, database: Database) -> None:
@@ -118,10 +122,6 @@ class Hosts:
         with self._database.read() as connection:
             return everyone(connection, self._now(connection))
 
-    def reachable(self) -> frozenset[str]:
-        """The shared storages that hosts have which take jobs."""
-        return reachable(self.all())
-
     def apart(self, host_id: str) -> frozenset[str]:
         """The hosts that have other storage than this one."""
         there = self.all()
@@ -145,7 +145,7 @@ class Hosts:
 
 def reachable(there: Sequence[Host]) -> frozenset[str]:
     """The shared storages of those that take jobs."""
-    return frozenset(host.presence.volumes for host in there if host.alive and not host.draining) - {""}
+    return frozenset(host.presence.volumes for host in there if host.takes_jobs) - {""}
 
 
 def able(there: Sequence[Host], host: str, needed: int) -> tuple[Candidate, ...]:
@@ -155,7 +155,7 @@ def able(there: Sequence[Host], host: str, needed: int) -> tuple[Candidate, ...]
     One without a name while no host has ever been there. NoHostError.
     """
     present = next((each for each in there if each.id == host), None)
-    takers = [each for each in there if each.alive and not each.draining]
+    takers = [each for each in there if each.takes_jobs]
     if present is None and takers:
         return fitting(map(_candidate, takers), needed)
     if present is None and there:
