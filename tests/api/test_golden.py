@@ -4,9 +4,10 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from rehost.api import gateway, rpc
+from rehost.api import gateway, rpc, shapes
 from rehost.api.actions import ACTIONS
 from rehost.api.spec import Field, Fields, Nested
 from rehost.core.job import JobState
@@ -294,8 +295,14 @@ def test_xml_of_values_that_xml_cannot_hold() -> None:
 
 
 def test_a_reply_never_has_undescribed_fields() -> None:
-    with pytest.raises(ValueError, match="Odd"):
-        rpc.shaper(ACTIONS["DescribeSourceServers"].reply)({"Odd": 1})
+    shape = shapes.reply("Reply", ACTIONS["DescribeSourceServers"].reply)
+    for values, told in (
+        ({"Odd": 1}, "Odd"),
+        ({"TotalCount": "1"}, "TotalCount"),
+        ({"SourceServers": {"SourceServer": [{"CreationTime": 1e9}]}}, "CreationTime"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            msgspec.convert(values, shape)
 
 
 def ask(world: World, form: str, action: str, **business: str) -> gateway.Reply:

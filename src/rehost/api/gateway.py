@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import structlog
 
-from rehost.api import authorization, errors, identity, rpc, sts, values
+from rehost.api import authorization, errors, identity, rpc, shapes, sts, values
 from rehost.api.actions import ACTIONS
 from rehost.api.auditing import Audited
 from rehost.api.errors import ApiError
 from rehost.api.identity import Claim
-from rehost.api.rpc import Request
+from rehost.api.rpc import Encodable, Request
 from rehost.api.services import Call, Services
 from rehost.api.spec import Action
 from rehost.api.values import Values
@@ -40,8 +41,8 @@ class Service:
 
 SERVICES = {VERSION: Service("smc", ACTIONS), STS_VERSION: Service("sts", sts.ACTIONS)}
 
-_SHAPERS = {
-    (service.code, action.name): rpc.shaper(action.reply)
+_REPLIES = {
+    (service.code, action.name): shapes.reply(f"{action.name}Response", action.reply)
     for service in SERVICES.values()
     for action in service.actions.values()
 }
@@ -84,7 +85,9 @@ def answer(request: Request, services: Services, origin: Origin) -> Reply:
         name = action.name
         if request.format not in FORMATS:
             raise errors.not_allowed("Format", request.format, "json, xml")
-        fields = _handle(_Exchange(service, action, request, services, origin, audited, now))
+        result = _handle(_Exchange(service, action, request, services, origin, audited, now))
+        shape = _REPLIES[service.code, action.name]
+        reply = msgspec.convert({"RequestId": request_id, **result}, shape)
     except Exception as error:  # noqa: BLE001  logged below, and answered
         refusal = errors.refused(error) if isinstance(error, RehostError) else None
         if refusal is None:
@@ -93,7 +96,7 @@ def answer(request: Request, services: Services, origin: Origin) -> Reply:
         audited.end(refusal.reported_code)
         return refuse(refusal, request.format, request_id, origin.host)
     audited.end(audit.DONE)
-    return _encode(200, request.format, f"{name}Response", {"RequestId": request_id, **fields}, request_id)
+    return _encode(200, request.format, f"{name}Response", reply, request_id)
 
 
 def refuse(error: ApiError, form: str, request_id: str, host: str) -> Reply:
@@ -176,8 +179,7 @@ def _handle(exchange: _Exchange) -> Mapping[str, Any]:
         identity.use_nonce(claim, key, exchange.store)
         raise wanted
     carry_out = _together if action.in_records else _of_one_state if action.reads else _in_steps
-    shape = _SHAPERS[exchange.service.code, action.name]
-    return shape(carry_out(exchange, claim, key, wanted))
+    return carry_out(exchange, claim, key, wanted)
 
 
 def _together(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Values) -> Mapping[str, Any]:
@@ -238,7 +240,7 @@ def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
     return parsed
 
 
-def _encode(status: int, form: str, root: str, fields: Mapping[str, Any], request_id: str) -> Reply:
+def _encode(status: int, form: str, root: str, reply: Encodable, request_id: str) -> Reply:
     if form == "xml":
-        return Reply(status, rpc.to_xml(root, fields), "text/xml;charset=utf-8", request_id)
-    return Reply(status, rpc.to_json(fields), "application/json;charset=utf-8", request_id)
+        return Reply(status, rpc.to_xml(root, reply), "text/xml;charset=utf-8", request_id)
+    return Reply(status, rpc.to_json(reply), "application/json;charset=utf-8", request_id)

@@ -9,7 +9,7 @@ from rehost.api import codes, sts
 from rehost.api.actions import ACTIONS
 from rehost.api.codes import Code
 from rehost.api.parameters import rows
-from rehost.api.spec import Action, Field, Fields, Nested, Wrapped
+from rehost.api.spec import REQUEST_ID, Action, Field, Fields, Nested, Wrapped
 
 ADDITION = "_Addition of rehost._"
 GENERATED = "<!-- Generated from src/rehost/api/actions by `make docs`. -->\n\n"
@@ -129,8 +129,7 @@ def _rules(action: Action) -> list[str]:
 
 
 def _field_table(fields: Fields) -> list[str]:
-    lines = ["| field | type | meaning |", "|---|---|---|", "| `RequestId` | String | The request. |"]
-    return [*lines, *_field_rows(fields, "")]
+    return ["| field | type | meaning |", "|---|---|---|", *_field_rows((REQUEST_ID, *fields), "")]
 
 
 def _field_rows(fields: Fields, path: str) -> Iterator[str]:

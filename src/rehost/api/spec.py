@@ -166,7 +166,7 @@ class Kind(StrEnum):
     LONG = "Long"
     FLOAT = "Float"
     BOOLEAN = "Boolean"
-    TIME = "Time"  # given as Unix seconds
+    TIME = "Time"  # as `times.write` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +195,9 @@ class Nested:
 
 
 Fields = tuple[Field | Wrapped | Nested, ...]
+
+REQUEST_ID = Field("RequestId", Kind.STRING, "The request.")  # of every reply
+
 Rule = Callable[["Values"], None]  # raises ApiError
 Handler = Callable[["Call", "Values"], Mapping[str, Any]]
 

@@ -2,7 +2,7 @@
 
 import re
 
-from rehost.api import errors
+from rehost.api import errors, times
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Form, Kind, Nested, Number, Resource, Text
 from rehost.api.values import Values
@@ -44,7 +44,7 @@ def assume_role(call: Call, values: Values) -> dict[str, object]:
             "AccessKeyId": made.key.id,
             "AccessKeySecret": made.key.secret,
             "SecurityToken": made.token,
-            "Expiration": made.key.expires,
+            "Expiration": times.write_known(made.key.expires),
         },
     }
 

@@ -16,4 +16,9 @@ def parse(text: str) -> float:
 
 
 def write(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+
+
+def write_known(seconds: float | None) -> str | None:
+    """None: there is no such time."""
+    return None if seconds is None else write(seconds)

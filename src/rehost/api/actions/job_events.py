@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from rehost.api import times
 from rehost.api.actions import paging
 from rehost.api.spec import Field, Fields, Kind, Wrapped
 from rehost.store.events import EventRecord
@@ -37,7 +38,7 @@ def _row(event: EventRecord, ended: float | None) -> dict[str, object]:
         "Duration": None if ended is None else round(ended - event.at),
         "Event": event.what,
         "State": event.state,
-        "Time": event.at,
+        "Time": times.write(event.at),
     }
 
 

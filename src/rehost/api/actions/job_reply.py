@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from rehost.api import times
 from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 from rehost.core.job import OVER
@@ -16,7 +17,7 @@ def reply(job: Job, runs: Iterable[Run], images: Collection[str], tags: tuple[Ta
     return {
         **_asked(job),
         **_become(job),
-        "ReplicationJobRuns": [_run(run, images) for run in runs],
+        "ReplicationJobRuns": {"ReplicationJobRun": [_run(run, images) for run in runs]},
         "Tags": tag_parameters.reply(tags),
     }
 
@@ -26,13 +27,13 @@ def _become(job: Job) -> dict[str, object]:
     over = job.state.status in OVER
     return {
         "BusinessStatus": job.state.business.value,
-        "CreationTime": job.created,
-        "EndTime": job.ended if over else None,
+        "CreationTime": times.write(job.created),
+        "EndTime": times.write_known(job.ended) if over else None,
         "ErrorCode": job.error_code,
         "ImageId": job.image_id or None,
         "JobId": job.id,
         "Progress": round(job.progress, 2),
-        "StartTime": job.started,
+        "StartTime": times.write_known(job.started),
         "Status": job.state.status.value,
         "StatusInfo": job.status_info or None,
         "TransitionInstanceId": (not over and job.transition_instance_id) or None,
@@ -65,19 +66,25 @@ def _asked(job: Job) -> dict[str, object]:
     }
     return {
         **{name: text for name, text in texts.items() if text},
-        "DataDisks": [
-            {"Index": disk.index, "Parts": _parts(disk.parts), "Size": disk.size} for disk in spec.data_disks
-        ],
-        "Disks": {"System": _by_path(spec.system_disk), "Data": [_by_path(disk) for disk in spec.data_disks]},
+        "DataDisks": {
+            "DataDisk": [
+                {"Index": disk.index, "Parts": {"Part": _parts(disk.parts)}, "Size": disk.size}
+                for disk in spec.data_disks
+            ]
+        },
+        "Disks": {
+            "System": _by_path(spec.system_disk),
+            "Data": {"Data": [_by_path(disk) for disk in spec.data_disks]},
+        },
         "Frequency": spec.frequency,
         "JobType": spec.job_type,
         "MaxNumberOfImageToKeep": spec.max_images,
         "NetMode": spec.net_mode,
         "RunOnce": spec.run_once,
-        "ScheduledStartTime": spec.scheduled_start,
-        "SystemDiskParts": _parts(spec.system_disk.parts),
+        "ScheduledStartTime": times.write_known(spec.scheduled_start),
+        "SystemDiskParts": {"SystemDiskPart": _parts(spec.system_disk.parts)},
         "SystemDiskSize": spec.system_disk.size,
-        "ValidTime": spec.valid_until,
+        "ValidTime": times.write_known(spec.valid_until),
     }
 
 
@@ -87,17 +94,17 @@ def _parts(parts: Iterable[PartSpec]) -> list[dict[str, object]]:
 
 def _by_path(disk: DiskSpec) -> dict[str, object]:
     parts = [{"Block": part.block, "Path": part.path, "SizeBytes": part.size} for part in disk.parts]
-    return {"DiskId": disk.path, "LVM": disk.lvm, "Parts": parts, "Size": disk.size}
+    return {"DiskId": disk.path, "LVM": disk.lvm, "Parts": {"Part": parts}, "Size": disk.size}
 
 
 def _run(run: Run, images: Collection[str]) -> dict[str, object]:
     gone = run.image_id and run.image_id not in images
     return {
-        "EndTime": run.ended,
+        "EndTime": times.write_known(run.ended),
         "ImageDeleted": True if gone else None,
         "ImageId": run.image_id or None,
         "Roots": _roots(run) or None,
-        "StartTime": run.started,
+        "StartTime": times.write(run.started),
         "Type": run.type.value,
     }
 

@@ -59,7 +59,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
         {**reply(job, runs[job.id], images, tags[job.id]), "WorkgroupId": groups.get(job.spec.source_id)}
         for job in found.items
     ]
-    return {"ReplicationJobs": jobs, **paging.reply(page, found.total)}
+    return {"ReplicationJobs": {"ReplicationJob": jobs}, **paging.reply(page, found.total)}
 
 
 def modify(call: Call, values: Values) -> dict[str, object]:
@@ -106,7 +106,7 @@ def delete(call: Call, values: Values) -> dict[str, object]:
 def events(call: Call, values: Values) -> dict[str, object]:
     page = paging.page(values)
     rows = job_events.rows(call.store.events.of(own(call, values.text("JobId")).id))
-    return {"Events": rows[page.offset : page.offset + page.size], **paging.reply(page, len(rows))}
+    return {"Events": {"Event": rows[page.offset : page.offset + page.size]}, **paging.reply(page, len(rows))}
 
 
 def own(call: Call, job_id: str) -> Job:

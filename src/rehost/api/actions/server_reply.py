@@ -22,11 +22,11 @@ def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
     return {
         "AgentVersion": server.agent_version,
         "Architecture": inventory.architecture,
-        "CreationTime": server.created,
-        "DataDisks": [_data_disk(inventory, disk) for disk in inventory.data_disks],
+        "CreationTime": times.write(server.created),
+        "DataDisks": {"DataDisk": [_data_disk(inventory, disk) for disk in inventory.data_disks]},
         "Description": server.description,
         "Disks": {
-            "Data": [_disk(inventory, disk) for disk in inventory.data_disks],
+            "Data": {"Data": [_disk(inventory, disk) for disk in inventory.data_disks]},
             "System": _disk(inventory, inventory.system_disk),
         },
         "ErrorCode": code,
@@ -40,7 +40,7 @@ def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
         "SourceId": server.id,
         "State": server.state.value,
         "StatusInfo": _status(server, code, message),
-        "SystemDiskParts": _parts(inventory, inventory.system_disk),
+        "SystemDiskParts": {"SystemDiskPart": _parts(inventory, inventory.system_disk)},
         "SystemDiskSize": gib(inventory.system_disk.size),
         "SystemInfo": server.system_info,
         "Tags": tag_parameters.reply(tags),
@@ -82,7 +82,7 @@ def _data_disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
     mounts = [partition.mount for partition in disk.partitions if partition.mount]
     return {
         "Index": disk.index,
-        "Parts": _parts(inventory, disk),
+        "Parts": {"Part": _parts(inventory, disk)},
         "Path": mounts[0] if mounts else disk.path,
         "Size": gib(disk.size),
     }
@@ -100,7 +100,7 @@ def _disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
         for partition in disk.partitions
     ]
     start = min((partition.start for partition in disk.partitions), default=0)
-    return {"Offset": start, "Parts": parts, "Size": gib(disk.size)}
+    return {"Offset": start, "Parts": {"Part": parts}, "Size": gib(disk.size)}
 
 
 def _parts(inventory: Inventory, disk: Disk) -> list[dict[str, object]]:

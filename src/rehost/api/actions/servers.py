@@ -42,7 +42,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     found = call.store.servers.find(call.account, want, page)
     tags = call.store.tags.of([server.id for server in found.items])
     servers = [reply(server, tags[server.id]) for server in found.items]
-    return {"SourceServers": servers, **paging.reply(page, found.total)}
+    return {"SourceServers": {"SourceServer": servers}, **paging.reply(page, found.total)}
 
 
 def modify(call: Call, values: Values) -> dict[str, object]:

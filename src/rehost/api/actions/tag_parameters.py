@@ -1,8 +1,5 @@
 """Tags as parameters: to give and to look for, as several actions take them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from rehost.api import errors
 from rehost.api.spec import (
     RESOURCE_TAG_KEY,
@@ -54,8 +51,8 @@ def tags(values: Values) -> tuple[Tag, ...]:
     return tuple(Tag(key, value) for key, value in pairs if key)
 
 
-def reply(found: tuple[Tag, ...]) -> list[Mapping[str, Any]]:
-    return [{"Key": tag.key, "Value": tag.value} for tag in found]
+def reply(found: tuple[Tag, ...]) -> dict[str, object]:
+    return {"Tag": [{"Key": tag.key, "Value": tag.value} for tag in found]}
 
 
 def distinct_keys(values: Values) -> None:

@@ -37,7 +37,7 @@ def listed(call: Call, values: Values) -> dict[str, object]:
     page, more = rows[:ROWS], rows[ROWS:]
     return {
         "NextToken": _token(want, page[-1]) if more else "",
-        "TagResources": [_row(want.kind, row) for row in page],
+        "TagResources": {"TagResource": [_row(want.kind, row) for row in page]},
     }
 
 

@@ -1,6 +1,6 @@
 """The actions on access tokens, which are activation codes: leave for agents to register."""
 
-from rehost.api import errors
+from rehost.api import errors, times
 from rehost.api.actions import paging
 from rehost.api.services import Call
 from rehost.api.spec import (
@@ -38,7 +38,8 @@ def listed(call: Call, values: Values) -> dict[str, object]:
     page = Page(values.integer("PageNumber"), values.integer("PageSize"))
     want = CodeFilter(values.texts("AccessTokenId"), values.text("Name"), values.text("Status"))
     found = call.store.codes.find(call.account, want, page)
-    return {"AccessTokens": [_reply(code) for code in found.items], **paging.reply(page, found.total)}
+    codes = [_reply(code) for code in found.items]
+    return {"AccessTokens": {"AccessToken": codes}, **paging.reply(page, found.total)}
 
 
 def disable(call: Call, values: Values) -> dict[str, object]:
@@ -64,7 +65,7 @@ def _reply(code: ActivationCode) -> dict[str, object]:
     return {
         "AccessTokenId": code.id,
         "Count": str(code.count),
-        "CreationTime": code.created,
+        "CreationTime": times.write(code.created),
         "Description": code.description,
         "Name": code.name,
         "RegisteredCount": str(code.used),

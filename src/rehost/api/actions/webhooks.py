@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rehost.api import errors
+from rehost.api import errors, times
 from rehost.api.actions import paging
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Fields, Kind, Resource, Text, Texts, Truth, Wrapped
@@ -26,7 +26,8 @@ def create(call: Call, values: Values) -> dict[str, object]:
 def describe(call: Call, values: Values) -> dict[str, object]:
     page = paging.page(values)
     found = call.store.webhooks.find(call.account, page)
-    return {"Webhooks": [_reply(hook) for hook in found.items], **paging.reply(page, found.total)}
+    hooks = [_reply(hook) for hook in found.items]
+    return {"Webhooks": {"Webhook": hooks}, **paging.reply(page, found.total)}
 
 
 def modify(call: Call, values: Values) -> dict[str, object]:
@@ -55,7 +56,8 @@ def deliveries(call: Call, values: Values) -> dict[str, object]:
     with _known(hook):
         call.store.webhooks.get(call.account, hook)
     found = call.store.deliveries.of(hook, page)
-    return {"Attempts": [_attempt(one) for one in found.items], **paging.reply(page, found.total)}
+    attempts = [_attempt(one) for one in found.items]
+    return {"Attempts": {"Attempt": attempts}, **paging.reply(page, found.total)}
 
 
 def usable_url(values: Values) -> None:
@@ -85,11 +87,11 @@ def _known(hook: str) -> Iterator[None]:
 
 def _reply(hook: Webhook) -> dict[str, object]:
     return {
-        "CreationTime": hook.created,
+        "CreationTime": times.write(hook.created),
         "Enabled": hook.enabled,
-        "Events": list(hook.patterns),
+        "Events": {"Event": hook.patterns},
         "FailedAttempts": hook.attempts,
-        "NextAttemptTime": hook.due or None,
+        "NextAttemptTime": times.write_known(hook.due or None),
         "Reason": hook.reason,
         "Url": hook.url,
         "WebhookId": hook.id,
@@ -104,7 +106,7 @@ def _attempt(one: Delivery) -> dict[str, object]:
         "MessageId": one.message,
         "Milliseconds": round(one.seconds * 1000),
         "ResourceId": one.subject,
-        "Time": one.at,
+        "Time": times.write(one.at),
         "Type": one.type,
     }
 

@@ -54,7 +54,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     ids = [group.id for group in found.items]
     tags, concerns = call.store.tags.of(ids), call.store.workgroups.concerns(call.account, ids)
     groups = [_reply(group, tags[group.id], concerns[group.id]) for group in found.items]
-    return {"Workgroups": groups, **paging.reply(page, found.total)}
+    return {"Workgroups": {"Workgroup": groups}, **paging.reply(page, found.total)}
 
 
 def modify(call: Call, values: Values) -> dict[str, object]:
@@ -108,9 +108,12 @@ def _reply(
         "Name": group.name,
         "Status": group.status.value,
         "Tags": tag_parameters.reply(tags),
-        "Warnings": [
-            {"SourceIds": sources, "WarningType": concern.value} for concern, sources in concerns.items()
-        ],
+        "Warnings": {
+            "Warning": [
+                {"SourceIds": {"SourceId": sources}, "WarningType": concern.value}
+                for concern, sources in concerns.items()
+            ]
+        },
         "WorkgroupId": group.id,
     }
 
