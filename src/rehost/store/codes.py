@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from rehost.core.errors import AccessTokenQuotaError, ActivationCodeError, NotFoundError
 from rehost.core.ids import ALPHABET, Kind
 from rehost.store.database import Database, new_id
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, Pages
 from rehost.store.schema import activation_codes
 
 CODE_LENGTH = 32  # of 36 letters: 165 bits
@@ -87,11 +87,13 @@ class ActivationCodes:
     def find(self, account: str, want: CodeFilter, page: Page) -> Listing[ActivationCode]:
         """Newest first."""
         now = self._database.now()
-        query = sa.select(activation_codes, _status(now).label("state")).where(
-            _table.account == account, *_conditions(want, now)
+        query = (
+            sa.select(activation_codes, _status(now).label("state"))
+            .where(_table.account == account, *_conditions(want, now))
+            .order_by(_table.created.desc(), _table.id.desc())
         )
         with self._database.read() as connection:
-            return fetch(connection, query.order_by(_table.created.desc(), _table.id.desc()), page, _record)
+            return Pages(query).fetch(connection, page, _record)
 
     def disable(self, account: str, code_id: str) -> None:
         """Nobody registers with it any more; who has registered stays. NotFoundError when there is none."""

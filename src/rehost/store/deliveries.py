@@ -15,7 +15,7 @@ from rehost.core.delivery import Answer, Failing
 from rehost.core.webhook import Message, Notice, message, wanted
 from rehost.store.database import Database
 from rehost.store.events import note
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, Pages
 from rehost.store.schema import deliveries, events, webhooks
 from rehost.store.secretbox import SecretBox
 from rehost.store.webhooks import Webhook, record
@@ -115,7 +115,7 @@ class Deliveries:
         """The last attempts, newest first."""
         query = sa.select(deliveries).where(deliveries.c.webhook == hook_id)
         with self._database.read() as connection:
-            return fetch(connection, query.order_by(deliveries.c.id.desc()), page, _record)
+            return Pages(query.order_by(deliveries.c.id.desc())).fetch(connection, page, _record)
 
     def _pass(self, hook: Webhook, seen: int) -> None:
         with self._database.write() as connection:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +20,7 @@ from rehost.store.assignments import unknown
 from rehost.store.database import Database
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, Pages, given
 from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
@@ -96,9 +98,10 @@ class Jobs:
     def find(self, account: str, want: JobFilter, page: Page) -> Listing[Job]:
         """Newest first."""
         having = tagged(jobs.c.id, account, Taggable.JOB, want.tags)
-        query = _NEWEST.where(jobs.c.account == account, *_conditions(want), *having)
+        asked = given(want)
+        pages = _pages(frozenset(asked)).where(*having)
         with self._database.read() as connection:
-            return fetch(connection, query, page, transition.record)
+            return pages.fetch(connection, page, transition.record, {**asked, "account": account})
 
     def in_states(self, *states: JobState, hosts: Sequence[str] | None = None) -> tuple[Job, ...]:
         """All jobs of all accounts in one of the states; of some hosts only, where "" are those of none."""
@@ -184,9 +187,8 @@ def _grounds() -> sa.Select[Any]:
     ).where(source_servers.c.id == sa.bindparam("source_id"))
 
 
-# Built once: to build them takes longer than to execute them.
+# Built once: to build it takes longer than to execute it.
 _GROUNDS = _grounds()
-_NEWEST = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id.desc())
 
 
 def _check(connection: sa.Connection, account: str, spec: JobSpec, now: float, quota: int) -> None:
@@ -224,25 +226,20 @@ def _check_source(source_id: str, state: str, other: str | None) -> None:
         )
 
 
-def _conditions(want: JobFilter) -> list[sa.ColumnElement[bool]]:
-    lists = {
-        jobs.c.id: want.job_ids,
-        jobs.c.source_id: want.source_ids,
-        jobs.c.instance_id: want.instance_ids,
-    }
-    texts = {
-        jobs.c.name: want.name,
-        jobs.c.region: want.region,
-        jobs.c.status: want.status,
-        jobs.c.business_status: want.business_status,
-        jobs.c.resource_group_id: want.resource_group_id,
-    }
-    conditions: list[sa.ColumnElement[bool]] = [
-        column.in_(values) for column, values in lists.items() if values
-    ]
-    for column, text in texts.items():
-        if text:  # said to be not empty too: the databases see then that an index of what is given is enough
-            conditions += [column == text, column != ""]
-    if want.job_type is not None:
-        conditions.append(jobs.c.job_type == want.job_type)
-    return conditions
+@lru_cache(maxsize=256)
+def _pages(given: frozenset[str]) -> Pages:
+    """Newest first: an account's jobs that meet the given conditions of JobFilter, tags excepted."""
+    mine = jobs.c.account == sa.bindparam("account", type_=sa.String)
+    query = sa.select(jobs).where(mine, *chain.from_iterable(map(_conditions, sorted(given - {"tags"}))))
+    return Pages(query.order_by(jobs.c.created.desc(), jobs.c.id.desc()))
+
+
+def _conditions(name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    lists = {"job_ids": jobs.c.id, "source_ids": jobs.c.source_id, "instance_ids": jobs.c.instance_id}
+    if name in lists:
+        return (lists[name].in_(sa.bindparam(name)),)
+    column = jobs.c[name]
+    meets = column == sa.bindparam(name, type_=column.type)
+    if isinstance(column.type, sa.String):
+        return meets, column != ""  # the databases see then that an index of what is given is enough
+    return (meets,)

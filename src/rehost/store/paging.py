@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -27,18 +28,35 @@ class Listing(Generic[T]):
     total: int
 
 
-def fetch(
-    connection: sa.Connection,
-    query: sa.Select[Any],
-    page: Page,
-    make: Callable[[Any], T],
-    parameters: Mapping[str, Any] | None = None,
-) -> Listing[T]:
-    """The page of an ordered query; the count and the page are of the same state of the database.
+def given(want: Any) -> dict[str, Any]:
+    """The conditions of a filter that count: those that are not empty."""
+    return {name: value for name in want.__slots__ if (value := getattr(want, name)) or value == 0}
 
-    `parameters`: what the query's columns and conditions leave open.
-    """
-    count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
-    total = connection.execute(count, parameters).scalar_one()
-    rows = connection.execute(query.limit(page.size).offset(page.offset), parameters)
-    return Listing(tuple(map(make, rows)), total)
+
+class Pages:
+    """An ordered query page by page; to build it takes longer than to execute it, so it is kept where it is
+    asked often."""
+
+    def __init__(self, query: sa.Select[Any]) -> None:
+        self._query = query
+        self._count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+        self._rows = query.limit(sa.bindparam("page_size")).offset(sa.bindparam("page_offset"))
+
+    def where(self, *conditions: sa.ColumnElement[bool]) -> "Pages":
+        return Pages(self._query.where(*conditions)) if conditions else self
+
+    def fetch(
+        self,
+        connection: sa.Connection,
+        page: Page,
+        make: Callable[[Any], T],
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Listing[T]:
+        """The count and the page are of the same state of the database.
+
+        `parameters`: what the query's columns and conditions leave open.
+        """
+        total = connection.execute(self._count, parameters).scalar_one()
+        place = {"page_size": page.size, "page_offset": page.offset}
+        rows = connection.execute(self._rows, {**parameters, **place}).all()
+        return Listing(tuple(map(make, rows)), total)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from rehost.core.clones import Bearers
 from rehost.core.job import Status
 from rehost.core.server import Inventory, ServerState
 from rehost.store.assignments import unknown
+from rehost.store.paging import Pages
 from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag
 
@@ -95,13 +97,26 @@ def _select(now: Moment) -> sa.Select[Any]:
     return sa.select(*(columns[field.name] for field in fields(SourceServer)))
 
 
+def _param(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.String)
+
+
 # Built once: to build them takes longer than to execute them.
-_ALL = _select(sa.bindparam("now", type_=sa.Float))
+_NOW = sa.bindparam("now", type_=sa.Float)
+_ALL = _select(_NOW)
 _ONE = _ALL.where(_table.id == sa.bindparam("server_id"))
-NEWEST = _ALL.order_by(_table.created.desc(), _table.id.desc())
 
 
-def _mine(account: str, wanted: str, now: float) -> list[sa.ColumnElement[bool]]:
+@lru_cache(maxsize=256)
+def pages(given: frozenset[str], wanted: str) -> Pages:
+    """Newest first: an account's source servers in the `wanted` state, in any if that is empty, that meet the
+    `given` conditions of ServerFilter, tags excepted. It leaves `account`, `now` and these open."""
+    mine = _mine(_param("account"), wanted, _NOW)
+    query = _ALL.where(*mine, *(_CONDITIONS[name] for name in _CONDITIONS if name in given))
+    return Pages(query.order_by(_table.created.desc(), _table.id.desc()))
+
+
+def _mine(account: sa.ColumnElement[str], wanted: str, now: Moment) -> list[sa.ColumnElement[bool]]:
     """An account's source servers, all or those in a state.
 
     Where few are in a state they are looked up by an index, and only these are held against the rule.
@@ -128,24 +143,16 @@ def _mine(account: str, wanted: str, now: float) -> list[sa.ColumnElement[bool]]
     return [mine, state(now) == wanted, _table.id.in_(sa.union(*few[wanted]))]
 
 
-def conditions(account: str, want: ServerFilter, now: float) -> list[sa.ColumnElement[bool]]:
-    conditions = _mine(account, want.state, now)
-    if want.ids:
-        conditions.append(_table.id.in_(want.ids))
-    if want.job_id:
-        of_job = sa.select(jobs.c.source_id).where(jobs.c.id == want.job_id)
-        conditions.append(_table.id.in_(of_job))
-    if want.name:
-        conditions.append(_table.name == want.name)
-    if want.workgroup_id:
-        conditions.append(_table.workgroup_id == want.workgroup_id)
-    if want.resource_group_id:
-        conditions.append(_table.resource_group_id == want.resource_group_id)
-    if want.job_types:
-        of_types = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.job_type.in_(want.job_types))
-        conditions.append(of_types)
-    return conditions
-
+_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
+    "ids": _table.id.in_(sa.bindparam("ids")),
+    "job_id": _table.id.in_(sa.select(jobs.c.source_id).where(jobs.c.id == _param("job_id"))),
+    "name": _table.name == _param("name"),
+    "workgroup_id": _table.workgroup_id == _param("workgroup_id"),
+    "resource_group_id": _table.resource_group_id == _param("resource_group_id"),
+    "job_types": sa.exists().where(
+        jobs.c.source_id == _table.id, jobs.c.job_type.in_(sa.bindparam("job_types"))
+    ),
+}
 
 _STATE = SourceServer.__slots__.index("state")
 

@@ -20,7 +20,7 @@ from rehost.store import codes, serverrow, transition
 from rehost.store.assignments import unknown
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, given
 from rehost.store.schema import jobs, source_servers
 from rehost.store.serverrow import HEARTBEAT_RATE, ServerFilter, SourceServer
 from rehost.store.tags import Taggable, forget, tagged
@@ -81,9 +81,10 @@ class SourceServers:
         """Newest first."""
         now = self._database.now()
         having = tagged(_table.id, account, Taggable.SOURCE, want.tags)
-        query = serverrow.NEWEST.where(*serverrow.conditions(account, want, now), *having)
+        asked = given(want)
+        pages = serverrow.pages(frozenset(asked), want.state).where(*having)
         with self._database.read() as connection:
-            return fetch(connection, query, page, serverrow.record, {"now": now})
+            return pages.fetch(connection, page, serverrow.record, {**asked, "account": account, "now": now})
 
     def heartbeat(self, server_id: str, beat: Heartbeat) -> None:
         """NotFoundError when there is none."""

@@ -115,10 +115,11 @@ def tagged(
     resource: sa.ColumnElement[str], account: str, kind: Taggable, want: Iterable[Tag]
 ) -> list[sa.ColumnElement[bool]]:
     """Conditions for a query: the resource has all of these tags."""
-    mine = sa.select(_table.resource).where(_table.account == account, _table.kind == kind.value)
     conditions: list[sa.ColumnElement[bool]] = []
     for tag in want:
-        having = mine.where(_table.key == tag.key)
+        having = sa.select(_table.resource).where(
+            _table.account == account, _table.kind == kind.value, _table.key == tag.key
+        )
         conditions.append(resource.in_(having.where(_table.value == tag.value) if tag.value else having))
     return conditions
 

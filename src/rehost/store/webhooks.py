@@ -13,7 +13,7 @@ from rehost.core.ids import Kind
 from rehost.core.webhook import SECRET_BYTES, TEST, check_pattern, new_secret
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, Pages
 from rehost.store.resealing import reseal
 from rehost.store.schema import events, webhooks
 from rehost.store.secretbox import SecretBox
@@ -83,7 +83,7 @@ class Webhooks:
         query = sa.select(webhooks).where(_table.account == account)
         query = query.order_by(_table.created.desc(), _table.id.desc())
         with self._database.read() as connection:
-            return fetch(connection, query, page, lambda row: record(row, self._box))
+            return Pages(query).fetch(connection, page, lambda row: record(row, self._box))
 
     def enable(self, account: str, hook: str, enabled: bool, actor: str) -> None:
         """What happened while it was disabled is told when it is enabled. NotFoundError."""

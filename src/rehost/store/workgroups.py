@@ -21,7 +21,7 @@ from rehost.core.job import Status
 from rehost.store import tokens
 from rehost.store.database import Database, new_id
 from rehost.store.events import note
-from rehost.store.paging import Listing, Page, fetch
+from rehost.store.paging import Listing, Page, Pages
 from rehost.store.schema import jobs, source_servers, workgroups
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
@@ -102,7 +102,7 @@ class Workgroups:
     def find(self, account: str, want: WorkgroupFilter, page: Page) -> Listing[Workgroup]:
         """Newest first."""
         with self._database.read() as connection:
-            return fetch(connection, _select(account, want), page, _record)
+            return Pages(_select(account, want)).fetch(connection, page, _record)
 
     def concerns(self, account: str, groups: Sequence[str]) -> dict[str, dict[Concern, list[str]]]:
         """For each workgroup what is to be looked at, and the ids of the source servers."""
