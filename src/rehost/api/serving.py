@@ -1,6 +1,7 @@
 """The HTTP server around the application, with the limits that the API needs."""
 
 import asyncio
+import gc
 import logging
 import socket
 from pathlib import Path
@@ -56,6 +57,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, wakeups: Wakeups) -> None:
         super().__init__(config)
         self._wakeups = wakeups
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Collections of garbage pass over what is there from the beginning to the end: to look at it, too, made
+        a page of 50 rows take a tenth longer."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._wakeups.close()

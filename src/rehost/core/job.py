@@ -5,6 +5,7 @@ for the present state is refused.
 """
 
 from enum import Enum, StrEnum, auto
+from functools import cache
 
 from rehost.core.errors import InvalidTransitionError
 
@@ -110,6 +111,7 @@ OVER = frozenset({Status.FINISHED, Status.EXPIRED, Status.DELETING})
 """A job with one of these statuses never runs again."""
 
 
+@cache
 def state_of(status: str, business: str) -> JobState:
     return JobState((Status(status), Business(business)))
 

@@ -103,8 +103,11 @@ class Images:
 
     def there(self, image_ids: Iterable[str]) -> frozenset[str]:
         """Those of them that were not deleted."""
+        asked = tuple(filter(None, image_ids))
+        if not asked:
+            return frozenset()
         with self._database.read() as connection:
-            return frozenset(connection.execute(_THERE, {"image_ids": tuple(image_ids)}).scalars())
+            return frozenset(connection.execute(_THERE, {"image_ids": asked}).scalars())
 
     def all(self) -> tuple[ImageRecord, ...]:
         with self._database.read() as connection:

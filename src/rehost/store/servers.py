@@ -151,8 +151,7 @@ class SourceServers:
     def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
         """The workgroup of each of those that are there; empty: in none."""
         with self._database.read() as connection:
-            rows = connection.execute(_WORKGROUPS, {"server_ids": server_ids})
-            return {row.id: row.workgroup_id for row in rows}
+            return dict(connection.execute(_WORKGROUPS, {"server_ids": server_ids}).tuples().all())
 
     def emptied(self) -> tuple[str, ...]:
         """The source servers that are Deleting and have no job left."""

@@ -43,29 +43,26 @@ def _become(job: Job) -> dict[str, object]:
 def _asked(job: Job) -> dict[str, object]:
     """What was asked for; what was not given is left out."""
     spec = job.spec
-    texts = {
-        "ContainerNamespace": spec.container_namespace,
-        "ContainerRepository": spec.container_repository,
-        "ContainerTag": spec.container_tag,
-        "Description": spec.description,
-        "ImageName": spec.image_name,
-        "InstanceId": spec.instance_id,
-        "InstanceRamRole": spec.instance_ram_role,
-        "InstanceType": spec.instance_type,
-        "LaunchTemplateId": spec.launch_template_id,
-        "LaunchTemplateVersion": spec.launch_template_version,
-        "LicenseType": spec.license_type,
-        "Name": spec.name,
-        "RegionId": spec.region,
-        "ReplicationParameters": spec.replication_parameters,
-        "ResourceGroupId": spec.resource_group_id,
-        "SourceId": spec.source_id,
-        "TargetType": spec.target_type,
-        "VSwitchId": spec.vswitch_id,
-        "VpcId": spec.vpc_id,
-    }
     return {
-        **{name: text for name, text in texts.items() if text},
+        "ContainerNamespace": spec.container_namespace or None,
+        "ContainerRepository": spec.container_repository or None,
+        "ContainerTag": spec.container_tag or None,
+        "Description": spec.description or None,
+        "ImageName": spec.image_name or None,
+        "InstanceId": spec.instance_id or None,
+        "InstanceRamRole": spec.instance_ram_role or None,
+        "InstanceType": spec.instance_type or None,
+        "LaunchTemplateId": spec.launch_template_id or None,
+        "LaunchTemplateVersion": spec.launch_template_version or None,
+        "LicenseType": spec.license_type or None,
+        "Name": spec.name or None,
+        "RegionId": spec.region or None,
+        "ReplicationParameters": spec.replication_parameters or None,
+        "ResourceGroupId": spec.resource_group_id or None,
+        "SourceId": spec.source_id or None,
+        "TargetType": spec.target_type or None,
+        "VSwitchId": spec.vswitch_id or None,
+        "VpcId": spec.vpc_id or None,
         "DataDisks": {
             "DataDisk": [
                 {"Index": disk.index, "Parts": {"Part": _parts(disk.parts)}, "Size": disk.size}

@@ -6,7 +6,7 @@ from rehost.api import times
 from rehost.api.actions import tag_parameters
 from rehost.api.spec import Field, Fields, Kind, Nested, Wrapped
 from rehost.core.clones import Bearers
-from rehost.core.server import Disk, Inventory, KernelLevel, Partition, device_name, gib
+from rehost.core.server import Disk, KernelLevel, Partition, device_name, gib
 from rehost.store.serverrow import SourceServer
 from rehost.store.tags import Tag
 
@@ -18,16 +18,17 @@ _NEEDED = ("/", "/boot", "/boot/efi", "/usr", "/var", "/etc")  # no booted syste
 
 def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
     inventory = server.inventory
+    block = inventory.kernel_level >= KernelLevel.BLOCKS
     code, message = _error(server)
     return {
         "AgentVersion": server.agent_version,
         "Architecture": inventory.architecture,
         "CreationTime": times.write(server.created),
-        "DataDisks": {"DataDisk": [_data_disk(inventory, disk) for disk in inventory.data_disks]},
+        "DataDisks": {"DataDisk": [_data_disk(disk, block) for disk in inventory.data_disks]},
         "Description": server.description,
         "Disks": {
-            "Data": {"Data": [_disk(inventory, disk) for disk in inventory.data_disks]},
-            "System": _disk(inventory, inventory.system_disk),
+            "Data": {"Data": [_disk(disk, block) for disk in inventory.data_disks]},
+            "System": _disk(inventory.system_disk, block),
         },
         "ErrorCode": code,
         "HeartbeatRate": server.heartbeat_rate,
@@ -40,7 +41,7 @@ def reply(server: SourceServer, tags: tuple[Tag, ...]) -> dict[str, object]:
         "SourceId": server.id,
         "State": server.state.value,
         "StatusInfo": _status(server, code, message),
-        "SystemDiskParts": {"SystemDiskPart": _parts(inventory, inventory.system_disk)},
+        "SystemDiskParts": {"SystemDiskPart": _parts(inventory.system_disk, block)},
         "SystemDiskSize": gib(inventory.system_disk.size),
         "SystemInfo": server.system_info,
         "Tags": tag_parameters.reply(tags),
@@ -78,21 +79,21 @@ def _error(server: SourceServer) -> tuple[str, str]:
     return server.error_code, server.error_msg
 
 
-def _data_disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
+def _data_disk(disk: Disk, block: bool) -> dict[str, object]:
     mounts = [partition.mount for partition in disk.partitions if partition.mount]
     return {
         "Index": disk.index,
-        "Parts": {"Part": _parts(inventory, disk)},
+        "Parts": {"Part": _parts(disk, block)},
         "Path": mounts[0] if mounts else disk.path,
         "Size": gib(disk.size),
     }
 
 
-def _disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
+def _disk(disk: Disk, block: bool) -> dict[str, object]:
     """In the newer form: by paths."""
     parts = [
         {
-            "CanBlock": inventory.kernel_level >= KernelLevel.BLOCKS,
+            "CanBlock": block,
             "Path": partition.mount or partition.path,
             "SizeBytes": partition.size,
             "Type": partition.filesystem,
@@ -103,10 +104,10 @@ def _disk(inventory: Inventory, disk: Disk) -> dict[str, object]:
     return {"Offset": start, "Parts": {"Part": parts}, "Size": gib(disk.size)}
 
 
-def _parts(inventory: Inventory, disk: Disk) -> list[dict[str, object]]:
+def _parts(disk: Disk, block: bool) -> list[dict[str, object]]:
     return [
         {
-            "CanBlock": inventory.kernel_level >= KernelLevel.BLOCKS,
+            "CanBlock": block,
             "Device": device_name(disk, partition),
             "Need": _needed(disk, partition),
             "Path": partition.mount,
