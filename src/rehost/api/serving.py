@@ -59,8 +59,8 @@ class Server(uvicorn.Server):
         self._wakeups = wakeups
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Collections of garbage pass over what is there from the beginning to the end: to look at it, too, made
-        a page of 50 rows take a tenth longer."""
+        """Collections of garbage pass over what is there from the beginning to the end: with it a page of 50
+        rows took a tenth longer."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()

@@ -151,7 +151,7 @@ class SourceServers:
     def workgroups_of(self, server_ids: Sequence[str]) -> dict[str, str]:
         """The workgroup of each of those that are there; empty: in none."""
         with self._database.read() as connection:
-            return dict(connection.execute(_WORKGROUPS, {"server_ids": server_ids}).tuples().all())
+            return dict(iter(connection.execute(_WORKGROUPS, {"server_ids": server_ids})))
 
     def emptied(self) -> tuple[str, ...]:
         """The source servers that are Deleting and have no job left."""
