@@ -10,14 +10,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from rehost.core.agentapi import Register
 from rehost.core.errors import RecordsNewerError
 from rehost.core.job import JobState
 from rehost.store import postgresql, sqlite, upgrade
 from rehost.store.codes import CodeFilter
 from rehost.store.database import Database
-from rehost.store.jobspec import DiskSpec, PartSpec
+from rehost.store.jobs import JobFilter
+from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec
 from rehost.store.paging import Page
 from rehost.store.schema import metadata
+from rehost.store.serverrow import ServerFilter
 from rehost.store.store import DATABASE_FILE, Store
 from rehost.store.tags import Tag
 
@@ -141,7 +144,24 @@ def test_a_database_of_any_revision_becomes_one_of_today(
     assert [(code.id, code.used) for code in found] == [("at-1", 1)]
     assert not store.nonces.use("LTAI1", "n", 2e9)
     assert [event.what for event in store.events.of("j-1")] == ["CREATE"]
+    check_totals(store)
     store.close()
+
+
+def check_totals(store: Store) -> None:
+    """The kept numbers are right, and go with the rows."""
+
+    def totals() -> tuple[int, int]:
+        sources = store.servers.find("one", ServerFilter(), Page()).total
+        return sources, store.jobs.find("one", JobFilter(), Page()).total
+
+    assert totals() == (1, 1)
+    inventory = store.servers.get("s-1").inventory
+    second = store.servers.register(Register(store.codes.create("one", "new")[1], "a" * 64, inventory, "1"))
+    store.jobs.create("one", JobSpec(second.id), None, "test")
+    assert totals() == (2, 2)
+    store.servers.remove(second.id)
+    assert totals() == (1, 2)
 
 
 def test_after_a_migration_new_rows_come_after_the_old_ones(empty: Path | str) -> None:

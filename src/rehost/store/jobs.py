@@ -20,7 +20,7 @@ from rehost.store.assignments import unknown
 from rehost.store.database import Database
 from rehost.store.events import note
 from rehost.store.jobspec import JobSpec
-from rehost.store.paging import Listing, Page, Pages, given
+from rehost.store.paging import Listing, Page, Pages, all_of, given
 from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
@@ -231,7 +231,8 @@ def _pages(given: frozenset[str]) -> Pages:
     """Newest first: an account's jobs that meet the given conditions of JobFilter, tags excepted."""
     mine = jobs.c.account == sa.bindparam("account", type_=sa.String)
     query = sa.select(jobs).where(mine, *chain.from_iterable(map(_conditions, sorted(given - {"tags"}))))
-    return Pages(query.order_by(jobs.c.created.desc(), jobs.c.id.desc()))
+    query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc())
+    return Pages(query, None if given else all_of(jobs))
 
 
 def _conditions(name: str) -> tuple[sa.ColumnElement[bool], ...]:

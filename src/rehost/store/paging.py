@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
+from rehost.store.schema import totals
+
 T = TypeVar("T")
 
 
@@ -33,13 +35,21 @@ def given(want: Any) -> dict[str, Any]:
     return {name: value for name in want.__slots__ if (value := getattr(want, name)) or value == 0}
 
 
+def all_of(table: sa.Table) -> sa.Select[tuple[int]]:
+    """How many rows an `account` has, which is kept: to count 100,000 takes 5 ms."""
+    mine = sa.and_(totals.c.account == sa.bindparam("account"), totals.c.kind == table.name)
+    return sa.select(sa.func.coalesce(sa.func.max(totals.c.number), 0)).where(mine)
+
+
 class Pages:
     """An ordered query page by page; to build it takes longer than to execute it, so it is kept where it is
     asked often."""
 
-    def __init__(self, query: sa.Select[Any]) -> None:
+    def __init__(self, query: sa.Select[Any], count: sa.Select[tuple[int]] | None = None) -> None:
+        """`count`: how many rows the query has, where that is known without looking at them."""
         self._query = query
-        self._count = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+        counted = query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+        self._count = counted if count is None else count
         self._rows = query.limit(sa.bindparam("page_size")).offset(sa.bindparam("page_offset"))
 
     def where(self, *conditions: sa.ColumnElement[bool]) -> "Pages":

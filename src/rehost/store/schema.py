@@ -239,6 +239,16 @@ jobs = Table(
     ),
 )
 
+# How many rows of a table an account has. Triggers keep it: a migration that makes such a table anew has to
+# make them anew, too.
+totals = Table(
+    "totals",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # the table's name
+    Column("number", Growing, nullable=False),
+)
+
 client_tokens = Table(
     "client_tokens",
     metadata,

@@ -11,7 +11,7 @@ from rehost.core.clones import Bearers
 from rehost.core.job import Status
 from rehost.core.server import Inventory, ServerState
 from rehost.store.assignments import unknown
-from rehost.store.paging import Pages
+from rehost.store.paging import Pages, all_of
 from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag
 
@@ -113,7 +113,8 @@ def pages(given: frozenset[str], wanted: str) -> Pages:
     `given` conditions of ServerFilter, tags excepted. It leaves `account`, `now` and these open."""
     mine = _mine(_param("account"), wanted, _NOW)
     query = _ALL.where(*mine, *(_CONDITIONS[name] for name in _CONDITIONS if name in given))
-    return Pages(query.order_by(_table.created.desc(), _table.id.desc()))
+    query = query.order_by(_table.created.desc(), _table.id.desc())
+    return Pages(query, None if given else all_of(source_servers))
 
 
 def _mine(account: sa.ColumnElement[str], wanted: str, now: Moment) -> list[sa.ColumnElement[bool]]:
