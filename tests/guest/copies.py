@@ -14,7 +14,7 @@ from tests.guest.job import GuestJob
 from tests.guest.machine import Guest
 from tests.loopdisks import LoopDisks, open_folder, run
 
-FEW, MANY = 5, 50
+FEW, MANY = 3, 50
 STATE = "/run/state"  # where a guest's agent keeps what it knows from run to run
 _TURNS = 5
 
@@ -34,8 +34,8 @@ class Layout:
 
 
 def many_times(guest: Guest, layout: Layout, folder: Path, disks: LoopDisks, times: int) -> None:
-    """Of five copies one goes into an empty replica, one compares it by digest, and the others build on the
-    one before."""
+    """Of five copies the first goes into an empty replica, the fourth compares it by digest, and the others
+    build on the one before."""
     built = 0
     with ExitStack() as stack:
         guest.run(f"mkdir -p {STATE} {' '.join(layout.folders)}")
