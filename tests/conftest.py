@@ -1,6 +1,7 @@
 """Fixtures of several parts' tests, and what a run says at its end."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from rehost.store.database import Database
+from rehost.store.store import DATABASE_FILE
 from tests.loopdisks import LoopDisks, loop_disks
 from tests.postgresql import Cluster, cluster
 
@@ -51,10 +54,19 @@ def url(postgresql: Cluster) -> Iterator[str]:
     postgresql.drop(made)
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SQLite with the newest schema: to copy it takes a sixth of the time that it takes to make one."""
+    file = tmp_path_factory.mktemp("records") / DATABASE_FILE
+    Database.open(file).close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """Where the test's records are, as `Store.open` takes it: each test is run on both."""
     if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_file"), tmp_path)
         yield tmp_path
         return
     made: Cluster = request.getfixturevalue("postgresql")

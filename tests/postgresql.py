@@ -63,7 +63,9 @@ class Cluster:
     def make(self, *, empty: bool = False) -> str:
         """The URL of a new database."""
         name = f"test{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name}" + ("" if empty else f" TEMPLATE {_TEMPLATE}"))
+        # Without fsync a copy of files takes a third of the time of one through the log.
+        template = "" if empty else f"TEMPLATE {_TEMPLATE}"
+        self._execute(f"CREATE DATABASE {name} {template} STRATEGY FILE_COPY")
         return self.url(name)
 
     def drop(self, url: str) -> None:

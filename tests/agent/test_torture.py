@@ -19,7 +19,7 @@ from tests.loopdisks import LoopDisks, run
 
 MIB = 1 << 20
 OPTIONS = RunOptions(freeze_target=0.01, most_rounds=4)
-FEW, MANY = 5, 50
+FEW, MANY = 4, 50
 
 
 def copy_once(

@@ -31,7 +31,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.store.close()
 
 
-@pytest.fixture(scope="module", params=["http", "https"])
+# Over plain HTTP the tests of each SDK speak by themselves; all of it in that way, too, is the lab's.
+@pytest.fixture(scope="module", params=[pytest.param("http", marks=pytest.mark.lab), "https"])
 def endpoint(request: pytest.FixtureRequest, served: World, certificates: Certificates) -> Iterator[Endpoint]:
     tls = request.param == "https"
     files = (certificates.certificate, certificates.key) if tls else ()

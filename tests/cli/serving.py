@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -265,8 +266,15 @@ class Agent:
         store.close()
         return found
 
-    def wait_for_assignment(self) -> Assignment:
-        until(self.assignment, "there is an assignment")
+    def wait_for_assignment(self, after: int = 0) -> Assignment:
+        """Of a generation after that one."""
+        with closing(datafolder.open_store(self.plane.data)) as store:
+
+            def there() -> bool:
+                found = store.assignments.get(self.source)[1]
+                return found is not None and found.generation > after
+
+            until(there, "there is an assignment")
         found = self.assignment()
         assert found is not None
         return found

@@ -128,6 +128,7 @@ def show(site: Site, assignment: Assignment) -> None:
         channel.close()
 
 
+@pytest.mark.lab  # as the one above, without anything to build on
 def test_a_first_run_that_was_going_on_copies_again(site: Site, backup: Path) -> None:
     job = runs.incremental(site)
     with site.held_in_sync(job):
@@ -139,8 +140,12 @@ def test_a_first_run_that_was_going_on_copies_again(site: Site, backup: Path) ->
 
 @pytest.mark.parametrize(
     ("names", "lost", "unknown"),
-    [((DATABASE_FILE,), 1, 1), (VOLUMES, 1, 1), (("replicas",), 1, 0), (("images",), 1, 0)],
-    ids=["records", "volumes", "replicas", "images"],
+    [
+        pytest.param((DATABASE_FILE,), 1, 1, id="records"),
+        pytest.param(VOLUMES, 1, 1, id="volumes", marks=pytest.mark.lab),
+        pytest.param(("replicas",), 1, 0, id="replicas"),
+        pytest.param(("images",), 1, 0, id="images", marks=pytest.mark.lab),
+    ],
 )
 def test_a_part_of_yesterday_with_the_rest_of_today(
     site: Site, backup: Path, names: tuple[str, ...], lost: int, unknown: int
@@ -168,6 +173,7 @@ def test_records_that_know_of_no_run_with_the_replica_of_one(site: Site, backup:
     assert "lost with the records" in site.state(job).runs[0].error
 
 
+@pytest.mark.lab  # "replicas" and "records" above, with less there
 def test_volumes_without_a_replica_of_the_job(site: Site, backup: Path) -> None:
     job = runs.incremental(site)
     back_up(site, backup)

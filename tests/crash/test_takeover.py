@@ -52,13 +52,7 @@ class Crashing:
 
     def newer(self) -> Assignment:
         """What the agent is told when the job was taken over."""
-
-        def there() -> bool:
-            found = self.agent.assignment()
-            return found is not None and found.generation > self.assignment.generation
-
-        until(there, "the job is taken over")
-        self.assignment = self.agent.wait_for_assignment()
+        self.assignment = self.agent.wait_for_assignment(self.assignment.generation)
         return self.assignment
 
     def tell(self) -> None:

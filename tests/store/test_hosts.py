@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from rehost.core.agentapi import Register
 from rehost.core.errors import HostError, InvalidTransitionError, NoHostError, NoRoomError, NotFoundError
 from rehost.core.job import Event, JobState
 from rehost.core.room import RunningJobs
+from rehost.store import schema
 from rehost.store.hosts import HostKind, Presence, reachable
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import Run, RunType
@@ -130,6 +132,51 @@ def test_one_leads(several: Store) -> None:
     assert [several.hosts.leads(host) for host in ("h-1", "h-2")] == [False, True]
     several.hosts.join(ONE, LONG)
     assert [several.hosts.leads(host) for host in ("h-1", "h-2")] == [True, False]
+
+
+THREE = replace(TWO, id="h-3", name="three")
+SOON = 30.0  # seconds of a lease that is about to run out, of those that last LONG
+
+
+def seen_since(store: Store) -> dict[str, float]:
+    """By the hosts' names."""
+    with store.database.read() as connection:
+        rows = connection.execute(sa.select(schema.hosts.c.name, schema.hosts.c.seen_since))
+        return {row.name: row.seen_since for row in rows}
+
+
+def test_a_host_that_has_just_come_knows_what_the_others_know(several: Store) -> None:
+    """Also what only a dead one knew; so it need not watch for as long before it takes over."""
+    first = several.hosts.join(ONE, LONG)
+    assert not several.hosts.steady("h-1", LONG)
+    assert several.hosts.steady("h-1", 0.0)
+    several.hosts.join(TWO, LONG)
+    several.hosts.leave("h-1", first)
+    several.hosts.join(THREE, LONG)
+    several.hosts.renew("h-2", 1, 7443, 1)
+    assert len(set(seen_since(several).values())) == 1
+
+
+@pytest.mark.parametrize("lease", [OVER, SOON])
+def test_after_a_time_without_renewals_each_host_has_a_lease_long(several: Store, lease: float) -> None:
+    """The database may have been away: who lives renews its own in that time, and is not taken for dead."""
+    several.hosts.join(ONE, lease)
+    before = seen_since(several)["one"]
+    assert not several.hosts.steady("h-1", LONG)
+    several.hosts.join(TWO, LONG)
+    again = seen_since(several)["two"]
+    assert again > before
+    assert several.hosts.renew("h-1", 1, 7443, 1, LONG)
+    assert seen_since(several) == {"one": again, "two": again}
+
+
+def test_a_host_is_not_steady_while_it_does_not_renew_its_lease(several: Store) -> None:
+    several.hosts.join(ONE, LONG)
+    several.hosts.join(TWO, SOON)
+    assert not several.hosts.steady("h-2", LONG)
+    assert several.hosts.steady("h-2", 0.0)
+    several.hosts.join(TWO, OVER)
+    assert not several.hosts.steady("h-2", 0.0)
 
 
 def test_what_does_not_go_together_is_refused(several: Store) -> None:

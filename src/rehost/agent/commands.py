@@ -1,6 +1,5 @@
 """What each command of `rehost-agent` does; `main` has the words for the command line."""
 
-import _thread
 import argparse
 import logging
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from rehost import __version__
-from rehost.agent import config, hooks, identity, logs
+from rehost.agent import config, ending, hooks, identity, logs
 from rehost.agent.control import ControlClient, persist
 from rehost.agent.install import installation
 from rehost.agent.install.installation import Places
@@ -175,8 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
-        signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
+        signal.signal(number, ending.sets(stop))
     with logs.to_standard_error():
         hooks.settle(debt)  # an agent before this one was killed around a freeze
         Service(own, arguments.state, collect, copy).run(stop)

@@ -156,16 +156,25 @@ class ControlClient:
         return response.status, response.read()
 
     def _unreachable(self, error: Exception) -> ControlPlaneError:
-        place = f"the control plane at {self.host}:{self.port}"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return ControlPlaneError(
-                f"{place} has a certificate that this agent does not trust ({error.verify_message})",
-                "register again with the command that this control plane prints (rehost code create)",
-            )
-        return ControlPlaneError(
-            f"{place} cannot be reached: {error or type(error).__name__}",
-            "check that `rehost serve` runs there and that no firewall is between",
+        return unreachable(
+            f"the control plane at {self.host}:{self.port}",
+            error,
+            "this agent does not trust",
+            "register again with the command that this control plane prints (rehost code create)",
         )
+
+
+def unreachable(place: str, error: Exception, distrust: str, advice: str) -> ControlPlaneError:
+    """What kept a call from getting there. `distrust` says of whom its certificate is not trusted, if it was
+    that, and `advice` what to do then."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ControlPlaneError(
+            f"{place} has a certificate that {distrust} ({error.verify_message})", advice
+        )
+    return ControlPlaneError(
+        f"{place} cannot be reached: {error or type(error).__name__}",
+        "check that `rehost serve` runs there and that no firewall is between",
+    )
 
 
 def host_and_port(endpoint: str) -> tuple[str, int]:

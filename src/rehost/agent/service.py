@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rehost import __version__
 from rehost.agent.control import ControlClient, RefusedError, persist
+from rehost.agent.ending import wait_for
 from rehost.agent.heart import Heart
 from rehost.agent.identity import Identity
 from rehost.agent.reporter import Reporter
@@ -22,9 +23,6 @@ from rehost.core.server import Inventory
 
 PROGRESS_TIMEOUT = 5.0  # seconds; figures older than that are of no use
 AFTER_REFUSAL = 30.0  # seconds until a refused agent asks again (its source server may have been deleted)
-# Seconds. A signal between the main thread's last instruction and its wait is handled when that wait ends:
-# seen with a SIGTERM right after the start, on a busy machine.
-LOOK = 1.0
 LAST_WAIT = 10.0  # seconds for a run to let go of its disks when the agent is told to end
 
 log = logging.getLogger(__name__)
@@ -54,8 +52,7 @@ class Service:
         log.info(
             "rehost agent %s works for %s as %s", __version__, self.identity.endpoint, self.identity.source_id
         )
-        while not stop.wait(LOOK):
-            pass
+        wait_for(stop)
         runner.end()
         for client in clients.values():
             client.close()

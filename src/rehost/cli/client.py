@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from cryptography import x509
 
-from rehost.agent.control import host_and_port
+from rehost.agent.control import host_and_port, unreachable
 from rehost.api import signature
 from rehost.cli.keyring import pin_of
 from rehost.core.errors import ControlPlaneError, InvalidValueError, ReportedError
@@ -180,14 +180,11 @@ class Client:
             connection.close()
 
     def _unreachable(self, error: Exception) -> ControlPlaneError:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return ControlPlaneError(
-                f"{self._profile.endpoint} has a certificate that the profile's CaFile did not sign",
-                "copy keys/ca.crt from the control plane's data folder again",
-            )
-        return ControlPlaneError(
-            f"{self._profile.endpoint} cannot be reached: {error or type(error).__name__}",
-            "check that `rehost serve` runs there and that no firewall is between",
+        return unreachable(
+            self._profile.endpoint,
+            error,
+            "the profile's CaFile did not sign",
+            "copy keys/ca.crt from the control plane's data folder again",
         )
 
 

@@ -1,18 +1,16 @@
 """The composition root of `rehost worker`: a host without an API."""
 
-import _thread
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from rehost.agent import ending
 from rehost.cli import datafolder, hosting, keyring
 from rehost.cli.hosting import Machinery
 from rehost.cli.serve import ServeConfig
 from rehost.core.errors import InvalidValueError
 from rehost.store.hosts import HostKind
-
-LOOK = 1.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +41,9 @@ def run(config: ServeConfig, ready: Callable[[Working], None], machinery: Machin
         keys = keyring.ensure(config.data / "keys", config.addresses)
         with ExitStack() as stack:
             host = hosting.begin(config, HostKind.WORKER, keys, storage, machinery, stack)
-            # In another thread: this one may be inside the Event, and its handler would wait for it for ever.
-            with hosting.signals(lambda *_: _thread.start_new_thread(host.stopping.set, ())):
+            with hosting.signals(ending.sets(host.stopping)):
                 ready(Working(host.presence.id, host.presence.name, host.receiver.port or 0))
                 _log.info("working as %s, data plane at port %d", host.presence.name, host.receiver.port or 0)
-                while not host.stopping.wait(LOOK):  # a signal just before a wait is handled after it
-                    pass
+                ending.wait_for(host.stopping)
                 _log.info("ending")
         hosting.end(host)

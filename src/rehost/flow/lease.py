@@ -1,12 +1,11 @@
 """A host's lease: held as long as its process lives, and let go at its end."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from rehost.core.errors import DatabaseUnavailableError
 from rehost.flow.ticker import Ticker
-from rehost.store.hosts import TTL, Presence
+from rehost.store.hosts import RENEWALS, TTL, Presence
 from rehost.store.store import Store
 
 
@@ -29,8 +28,7 @@ class Lease:
         self._port, self._room, self._lost = port, room, lost
         self._last_port = presence.receiver_port
         self._generation = self._hosts.join(presence, ttl)
-        self._since = self._renewed = time.monotonic()
-        self._ticker = Ticker("lease", self.renew, ttl / 3)
+        self._ticker = Ticker("lease", self.renew, ttl / RENEWALS)
 
     def start(self) -> None:
         self._ticker.start()
@@ -43,17 +41,10 @@ class Lease:
 
     @property
     def steady(self) -> bool:
-        """Held without a gap for as long as a lease lasts. After a database was away, all have run out: each
-        host gets the time to renew its own before others take it for dead."""
-        now = time.monotonic()
-        return now - self._renewed < self._ttl and now - self._since >= self._ttl
+        """Others whose leases have run out may be taken for dead."""
+        return self._hosts.steady(self._host, self._ttl)
 
     def renew(self) -> None:
         self._last_port = self._port() or self._last_port
         if not self._hosts.renew(self._host, self._generation, self._last_port, self._room(), self._ttl):
             self._lost()
-            return
-        now = time.monotonic()
-        if now - self._renewed >= self._ttl:
-            self._since = now
-        self._renewed = now

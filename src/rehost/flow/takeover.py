@@ -55,10 +55,8 @@ class Takeover:
         self._ticker.close()
 
     def tick(self) -> None:
-        if not self._ready():
-            return
         orphans = self._store.takeovers.orphans()
-        if not orphans:
+        if not orphans or not self._ready():
             return
         there = self._store.hosts.all()
         storages, left = reachable(there), self._share(orphans, there)

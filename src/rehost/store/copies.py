@@ -12,9 +12,11 @@ from rehost.core.job import JobState
 from rehost.core.progress import Stage
 from rehost.store.columns import Json
 from rehost.store.database import Database
+from rehost.store.runs import IS_PRESENT
 from rehost.store.schema import jobs, runs, source_servers
 from rehost.store.serverrow import offline
 from rehost.store.status import sync_info
+from rehost.store.transition import is_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,7 @@ def _copy(row: Any) -> Copy:
     )
 
 
-_SYNCING = sa.and_(
-    jobs.c.status == JobState.SYNCING.status.value,
-    jobs.c.business_status == JobState.SYNCING.business.value,
-)
-_PRESENT_RUN = sa.and_(runs.c.job == jobs.c.id, runs.c.id == jobs.c.current_run)
+_SYNCING = is_in(JobState.SYNCING)
 
 # Built once: to build them takes longer than to execute them.
 _UNDER_WAY = (
@@ -110,13 +108,13 @@ _UNDER_WAY = (
         offline(sa.bindparam("now", type_=sa.Float)).label("offline"),
         sa.type_coerce(source_servers.c.assignment, Json(_Leave)).label("leave"),
     )
-    .select_from(jobs.join(runs, _PRESENT_RUN).join(source_servers, source_servers.c.id == jobs.c.source_id))
+    .select_from(jobs.join(runs, IS_PRESENT).join(source_servers, source_servers.c.id == jobs.c.source_id))
     .where(_SYNCING, jobs.c.host == sa.bindparam("host", type_=sa.String))
     .order_by(jobs.c.created)
 )  # fmt: skip
 _PRESENT = (
     sa.select(runs.c.id, runs.c.job, runs.c.generation, runs.c.course, jobs.c.source_id, jobs.c.progress)
-    .select_from(runs.join(jobs, _PRESENT_RUN))
+    .select_from(runs.join(jobs, IS_PRESENT))
     .where(_SYNCING, runs.c.id.in_(sa.bindparam("runs", expanding=True)))
 )
 _KEEP = (

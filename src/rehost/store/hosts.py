@@ -18,6 +18,7 @@ from rehost.store.database import Database
 from rehost.store.schema import hosts, jobs, runs
 
 TTL = 20.0  # seconds of a lease: what a dead host has is taken over within 30
+RENEWALS = 3  # while a lease lasts
 
 
 class HostKind(StrEnum):
@@ -81,7 +82,7 @@ class Hosts:
             others = [host for host in everyone(connection, self._now(connection)) if host.id != presence.id]
             _check(presence, others)
             before = connection.scalar(sa.select(hosts.c.generation).where(hosts.c.id == presence.id))
-            row = _row(presence) | {"generation": (before or 0) + 1, "lease": self._lease(connection, ttl)}
+            row = _row(presence) | {"generation": (before or 0) + 1} | self._renewed(connection, ttl)
             if before is None:
                 connection.execute(hosts.insert().values(**row, draining=False))
             else:
@@ -96,7 +97,7 @@ class Hosts:
         """False when the host's place is another process's, or was given away: this one is to end."""
         with self._database.append() as connection:
             mine = hosts.update().where(hosts.c.id == host_id, hosts.c.generation == generation)
-            values = {"lease": self._lease(connection, ttl), "receiver_port": port, "free": free}
+            values = {"receiver_port": port, "free": free} | self._renewed(connection, ttl)
             return bool(connection.execute(mine.values(**values)).rowcount)
 
     def leave(self, host_id: str, generation: int) -> None:
@@ -104,6 +105,15 @@ class Hosts:
         with self._database.append() as connection:
             mine = hosts.update().where(hosts.c.id == host_id, hosts.c.generation == generation)
             connection.execute(mine.values(lease=0.0))
+
+    def steady(self, host_id: str, ttl: float = TTL) -> bool:
+        """It and others have renewed their leases for as long as one lasts: what has run out by now did not
+        do so because the database was away."""
+        with self._database.read() as connection:
+            now = self._now(connection)
+            mine = sa.select(hosts.c.seen_since).where(hosts.c.id == host_id, _renewed_lately(now, ttl))
+            since = connection.scalar(mine)
+            return since is not None and now - since >= ttl
 
     def leads(self, host_id: str) -> bool:
         """One of those that are alive does what is nobody's own. For a moment two may think that they do."""
@@ -139,8 +149,24 @@ class Hosts:
     def _now(self, connection: sa.Connection) -> float:
         return self._database.clock(connection)
 
-    def _lease(self, connection: sa.Connection, ttl: float) -> float | None:
-        return None if self._database.of_one_host else self._now(connection) + ttl
+    def _renewed(self, connection: sa.Connection, ttl: float) -> dict[str, float | None]:
+        if self._database.of_one_host:
+            return {"lease": None, "seen_since": None}
+        now = self._now(connection)
+        return {"lease": now + ttl, "seen_since": _seen_since(connection, now, ttl)}
+
+
+def _seen_since(connection: sa.Connection, now: float, ttl: float) -> float:
+    """What hosts know that have renewed their leases lately, dead ones too: one that has just come knows it
+    then as well."""
+    known = sa.select(sa.func.min(hosts.c.seen_since)).where(_renewed_lately(now, ttl))
+    since: float | None = connection.scalar(known)
+    return now if since is None else min(since, now)
+
+
+def _renewed_lately(now: float, ttl: float) -> sa.ColumnElement[bool]:
+    """A database that was away for less than that has let no lease run out: all are renewed more often."""
+    return hosts.c.lease > now + ttl / RENEWALS
 
 
 def reachable(there: Sequence[Host]) -> frozenset[str]:

@@ -108,11 +108,7 @@ class Jobs:
         return self._in_states(states, *(() if hosts is None else (jobs.c.host.in_(hosts),)))
 
     def _in_states(self, states: Sequence[JobState], *conditions: sa.ColumnElement[bool]) -> tuple[Job, ...]:
-        each = [
-            sa.and_(jobs.c.status == state.status.value, jobs.c.business_status == state.business.value)
-            for state in states
-        ]
-        query = sa.select(jobs).where(sa.or_(*each), *conditions)
+        query = sa.select(jobs).where(sa.or_(*map(transition.is_in, states)), *conditions)
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
@@ -125,10 +121,9 @@ class Jobs:
         """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago,
         without those that wait for room already."""
         now = self._database.now()
-        first = sa.and_(jobs.c.status == JobState.READY.status, jobs.c.scheduled_start <= now)
-        next_run = sa.and_(
-            jobs.c.status == JobState.WAITING.status, jobs.c.ended + jobs.c.frequency * HOUR <= now
-        )
+        first = sa.and_(transition.is_in(JobState.READY), jobs.c.scheduled_start <= now)
+        again = jobs.c.ended + jobs.c.frequency * HOUR <= now
+        next_run = sa.and_(transition.is_in(JobState.WAITING), again)
         query = sa.select(jobs).where(sa.or_(first, next_run), jobs.c.wanted.is_(None))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
@@ -153,19 +148,15 @@ class Jobs:
 
     def report(self, job_id: str, run: str, state: JobState, status_info: str) -> None:
         """Say what a run's job does in a state; a late report is dropped."""
-        update = jobs.update().where(
-            jobs.c.id == job_id,
-            jobs.c.current_run == run,
-            jobs.c.status == state.status,
-            jobs.c.business_status == state.business,
-        )
+        mine = jobs.update().where(jobs.c.id == job_id, jobs.c.current_run == run)
+        update = mine.where(transition.is_in(state))
         with self._database.write() as connection:
             connection.execute(update.values(status_info=status_info))
 
     def remove(self, job_id: str) -> None:
         """The end of a job that is Deleting; its runs and tags go with it, its events stay."""
         with self._database.write() as connection:
-            gone = sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status == JobState.DELETING.status)
+            gone = sa.delete(jobs).where(jobs.c.id == job_id, transition.is_in(JobState.DELETING))
             if connection.execute(gone).rowcount:
                 forget(connection, job_id)
                 note(connection, self._database.now(), job_id, "rehost", "REMOVE")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rehost.core.ids import Kind
 from rehost.store.database import Database, new_id
-from rehost.store.runs import RunType
+from rehost.store.runs import IS_PRESENT, RunType
 from rehost.store.schema import jobs, runs, source_servers
 
 MOST = 1000  # starts of one run, and changes of what one agent has to do, in the time that is lost
@@ -31,7 +31,7 @@ def skip(database: Database, generations: Mapping[str, int]) -> None:
         connection.execute(source_servers.update().values(assignment_version=version + MOST))
 
 
-_LAST = sa.select(jobs.c.id, runs.c.id, runs.c.generation).join(runs, runs.c.id == jobs.c.current_run)
+_LAST = sa.select(jobs.c.id, runs.c.id, runs.c.generation).join(runs, IS_PRESENT)
 
 
 def _add_unknown(connection: sa.Connection, generations: Mapping[str, int], now: float) -> None:

@@ -24,13 +24,16 @@ from rehost.store.status import copy_info
 
 GO_BY = 5  # runs, the last that ended, whose stages say what those of the next one take
 
+# Of a row of `runs` and one of `jobs`: it is the job's present run.
+IS_PRESENT = sa.and_(runs.c.job == jobs.c.id, runs.c.id == jobs.c.current_run)
+
 # Built once: to build it takes longer than to execute it.
 _OF_JOBS = sa.select(runs).where(runs.c.job.in_(sa.bindparam("jobs"))).order_by(runs.c.number)
 
 _THESE = sa.select(runs).where(runs.c.id.in_(sa.bindparam("runs", expanding=True)))
 _UNDER_WAY = (
     sa.select(runs)
-    .join(jobs, sa.and_(jobs.c.id == runs.c.job, jobs.c.current_run == runs.c.id))
+    .join(jobs, IS_PRESENT)
     .where(jobs.c.status == sa.bindparam("running"), jobs.c.host == sa.bindparam("host"))
 )
 
@@ -276,7 +279,7 @@ def _current(
     connection: sa.Connection, source_id: str, run_id: str, generation: int
 ) -> transition.Job | None:
     """The job whose present run, of this generation, is of this source."""
-    query = sa.select(jobs).join(runs, runs.c.id == jobs.c.current_run)
+    query = sa.select(jobs).join(runs, IS_PRESENT)
     query = query.where(jobs.c.source_id == source_id, runs.c.id == run_id, runs.c.generation == generation)
     row = connection.execute(query).first()
     return None if row is None else transition.record(row)

@@ -295,6 +295,7 @@ hosts = Table(
     Column("keys", String, nullable=False),  # a digest of the keys that all hosts have in common
     Column("generation", Integer, nullable=False),  # from 1; each start raises it
     Column("lease", Float),  # until when it counts as alive; NULL: no other host can be there
+    Column("seen_since", Float),  # since when hosts renew theirs, this one or others before; NULL: as above
     Column("draining", Boolean, nullable=False),
 )
 

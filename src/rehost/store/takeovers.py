@@ -15,7 +15,7 @@ from rehost.store.database import Database
 from rehost.store.events import note
 from rehost.store.hosts import Host, alive, everyone, find, reachable
 from rehost.store.images import give_up
-from rehost.store.runs import Run, expected, place, raise_generation, read
+from rehost.store.runs import IS_PRESENT, Run, expected, place, raise_generation, read
 from rehost.store.schema import hosts, jobs, runs
 from rehost.store.transition import Job
 
@@ -98,7 +98,7 @@ class Takeovers:
         `generations`: of all that it has, by job.
         """
         mine = sa.select(hosts.c.volumes).where(hosts.c.id == host).scalar_subquery()
-        query = sa.select(jobs.c.id, runs.c.generation).join(runs, runs.c.id == jobs.c.current_run)
+        query = sa.select(jobs.c.id, runs.c.generation).join(runs, IS_PRESENT)
         query = query.join(hosts, hosts.c.id == jobs.c.host).where(jobs.c.id.in_(generations))
         query = query.where(hosts.c.id != host, sa.or_(mine == "", hosts.c.volumes != mine))
         with self._database.read() as connection:

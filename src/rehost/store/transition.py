@@ -50,6 +50,11 @@ _spec_of = itemgetter(*map(_place, SPEC_COLUMNS))
 _own_of = itemgetter(*map(_place, ("id", "account", "status", "business_status", *_OWN_COLUMNS[2:])))
 
 
+def is_in(state: JobState) -> sa.ColumnElement[bool]:
+    """Of a row of `jobs`."""
+    return sa.and_(jobs.c.status == state.status.value, jobs.c.business_status == state.business.value)
+
+
 def add(connection: sa.Connection, now: float, account: str, spec: JobSpec, actor: str) -> Job:
     """A new job in state Ready, with an event row."""
     job = Job(
@@ -93,9 +98,7 @@ def move(
     InvalidTransitionError when the table has no row for the job's state, or when another process was faster.
     """
     new = follow(job.state, event)
-    update = jobs.update().where(
-        jobs.c.id == job.id, jobs.c.status == job.state.status, jobs.c.business_status == job.state.business
-    )
+    update = jobs.update().where(jobs.c.id == job.id, is_in(job.state))
     changed = connection.execute(
         update.values(
             status=new.status, business_status=new.business, wanted=None, wanted_type=None, **changes

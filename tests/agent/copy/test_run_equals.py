@@ -16,7 +16,7 @@ from tests.processes import end, line_of, python
 
 MIB = 1 << 20
 SIZES = {"ext4": 200 * MIB, "xfs": 300 * MIB}
-TIMES = 20
+FEW, MANY = 4, 20
 
 
 @contextmanager
@@ -58,15 +58,16 @@ def check_xfs(replica: Path, disks: LoopDisks, copy: Path) -> None:
 CHECKS = {"ext4": check_ext4, "xfs": check_xfs}
 
 
+@pytest.mark.parametrize("times", [FEW, pytest.param(MANY, marks=pytest.mark.lab)])
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
-def test_twenty_copies_under_a_writer_equal_the_frozen_disk(
-    disks: LoopDisks, tmp_path: Path, kind: str
+def test_copies_under_a_writer_equal_the_frozen_disk(
+    disks: LoopDisks, tmp_path: Path, kind: str, times: int
 ) -> None:
     disk = disks.make(SIZES[kind], kind)
     assert disk.mount is not None
     with lab(tmp_path, disk) as site, writing(disk.mount):
         changed = 0
-        for _ in range(TIMES):
+        for _ in range(times):
             frozen = Frozen(disk, tmp_path / "frozen.img")
             report = site.carry_out(Settings(while_frozen=frozen))
             assert differing_bytes(frozen.image, site.replica(), frozen.used) == []
