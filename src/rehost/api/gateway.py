@@ -16,7 +16,7 @@ from rehost.api.errors import ApiError
 from rehost.api.identity import Claim
 from rehost.api.rpc import Encodable, Request
 from rehost.api.services import Call, Services
-from rehost.api.spec import Action
+from rehost.api.spec import IDENTIFIER, Action
 from rehost.api.values import Values
 from rehost.core.errors import RehostError
 from rehost.core.ram.condition import Context
@@ -225,12 +225,20 @@ def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:
     return claim, key
 
 
+def _region(request: Request) -> str:
+    """Any request can name one; it becomes a part of ARNs, for policies and for the audit trail."""
+    region = request.parameters.get("RegionId", "")
+    if region and not IDENTIFIER.pattern.fullmatch(region):
+        raise errors.malformed("RegionId", region, IDENTIFIER.says)
+    return region
+
+
 def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
     """The parameters if they are right and the caller may do what they ask for, else why not."""
     request, origin = exchange.request, exchange.origin
     try:
         parsed = values.parse(exchange.action, [*request.query, *request.form])
-        region = request.parameters.get("RegionId", "")
+        region = _region(request)
         needed = authorization.resources(exchange.action, exchange.service.code, parsed, key.account, region)
         exchange.audited.on(needed)
         context = Context(origin.address, exchange.now, origin.secure)
