@@ -48,6 +48,9 @@ OF_REQUESTS: dict[str, Code] = {
     "InvalidSignatureNonce.Malformed": Code(
         400, "The specified parameter SignatureNonce is not valid.", "It is too long."
     ),
+    "InvalidRegionId.Malformed": Code(
+        400, "The specified parameter RegionId is not valid.", "It is not of the form that is allowed."
+    ),
     "InvalidTimeStamp.Expired": Code(
         400, "Specified time stamp or date value is expired.", "More than 15 minutes from the time here."
     ),
@@ -152,6 +155,12 @@ OF_ACTIONS: dict[str, Code] = {
         400, "The maximum number of the Tag parameters cannot exceed 20.",
         "Too many are given, or a resource would have more than 20.",
     ),
+    "NumberExceed.ResourceIds": Code(
+        400, "The maximum number of ResourceId parameters cannot exceed 50.", "More are given."
+    ),
+    "Duplicate.ResourceId": Code(
+        400, "The ResourceId contains duplicate values.", "An id comes again; then nothing is done."
+    ),
     "Duplicate.TagKey": Code(400, "The Tag parameters contain a key more than once.", "A key comes again."),
     "InvalidParameter.TagValue": Code(
         400, "The Tag.N.Value parameter needs a Tag.N.Key.", "A value is looked for without its key."
@@ -225,9 +234,7 @@ FAMILIES: tuple[tuple[re.Pattern[str], Code], ...] = (
     ),
     (
         re.compile(r"Unsupported(\w+)"),
-        Code(
-            400, "This version of rehost cannot do that with {} yet.", "It is not built, and never ignored."
-        ),
+        Code(400, "This version of rehost cannot do that with {} yet.", "It is not built, and never ignored."),
     ),
 )
 """Codes that have the name of a parameter in them."""

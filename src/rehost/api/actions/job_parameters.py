@@ -161,7 +161,9 @@ def check_replication(values: Values) -> None:
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
-        raise errors.documented("InvalidReplicationParameters.Malformed", error.what, error.advice) from None
+        raise errors.documented(
+            "InvalidReplicationParameters.Malformed", f"{error.what}.", error.advice
+        ) from None
 
 
 def check_disks(values: Values) -> None:
