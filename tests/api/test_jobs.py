@@ -99,6 +99,30 @@ def test_disks_and_partitions(world: World) -> None:
     ]
 
 
+TWO_DATA_DISKS = replace(INVENTORY, disks=(*INVENTORY.disks, Disk(2, "/dev/sdc", 35 * GIB)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "disks"),
+    [
+        ({}, [(1, 30), (2, 35)]),
+        ({"DataDisk__2__Size": "40"}, [(2, 40)]),
+        ({"DataDisk__1__Size": "40", "DataDisk__2__Size": "50"}, [(1, 40), (2, 50)]),
+        ({"DataDisk__1__Index": "2", "DataDisk__5__Index": "1"}, [(1, 30), (2, 35)]),
+        ({"DataDisk__1__Size": "", "DataDisk__1__Index": ""}, [(1, 30), (2, 35)]),
+        ({"DataDisk__1__Size": "", "DataDisk__2__Size": "40"}, [(2, 40)]),
+        ({"Disks__Data__2__Size": "40"}, [(2, 40)]),
+        ({"Disks__Data__1__Size": "", "Disks__System__Size": "40"}, [(1, 30), (2, 35)]),
+    ],
+)
+def test_a_data_disk_without_an_index_is_the_nth(
+    world: World, asked: dict[str, str], disks: list[tuple[int, int]]
+) -> None:
+    """Also where numbers are left out: another disk than the one that was meant must not be copied alone."""
+    job = described(world, made(world, world.source(inventory=TWO_DATA_DISKS).id, **asked))
+    assert [(disk["Index"], disk["Size"]) for disk in job["DataDisks"]["DataDisk"]] == disks
+
+
 def test_both_shapes_of_the_disks_are_the_same_job(world: World) -> None:
     by_device = described(
         world,

@@ -30,9 +30,10 @@ Entries = Mapping[str, str]  # what follows a parameter's name (empty: nothing) 
 class Values:
     """The parameters of one request, or of one structure in it, by name and of the described types."""
 
-    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+    def __init__(self, values: Mapping[str, Any], path: str = "", place: int = 0) -> None:
         self._values = values
         self._path = path
+        self.place = place  # N of Name.N, 0 if it is not of a list
 
     def full(self, name: str) -> str:
         """The name as the client wrote it: DataDisk.1.Size."""
@@ -227,10 +228,14 @@ def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:
 
 
 def _structs(parameter: Structs, entries: Entries, name: str) -> tuple[Values, ...]:
+    """Without those that have nothing in them, unless there has to be something."""
+    demanding = any(member.required for member in parameter.members)
     items = []
     for index, rest in _indexed(parameter, entries, name).items():
+        if not demanding and not any(rest.values()):
+            continue
         path = f"{name}.{index}."
-        items.append(Values(_members(parameter.members, _grouped(rest), path), path))
+        items.append(Values(_members(parameter.members, _grouped(rest), path), path, index))
     return tuple(items)
 
 

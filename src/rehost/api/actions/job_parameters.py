@@ -57,7 +57,7 @@ DISKS = Struct(
         Structs(
             "Data", "The data disks; absent: all of the source's.",
             members=(
-                Text("DiskId", "The source's device, /dev/sdb; absent: the next one."),
+                Text("DiskId", "The source's device, /dev/sdb; absent: its Nth data disk."),
                 Number("Size", "GiB; absent: the smallest.", least=20, most=32768),
                 *_DISK,
             ),
@@ -85,7 +85,7 @@ CREATE = (
         "DataDisk", "The target's data disks; absent: all of the source's.",
         members=(
             Number("Size", "GiB; absent: the smallest that holds the source's.", least=20, most=32768),
-            Number("Index", "The source's data disk; absent: its place here.", least=1, most=MOST_DATA_DISKS),
+            Number("Index", "The source's data disk; absent: N.", least=1, most=MOST_DATA_DISKS),
             Structs("Part", "Its partitions.", members=PART, most=MOST_PARTS),
         ),
         most=MOST_DATA_DISKS,
