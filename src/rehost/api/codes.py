@@ -234,7 +234,9 @@ FAMILIES: tuple[tuple[re.Pattern[str], Code], ...] = (
     ),
     (
         re.compile(r"Unsupported(\w+)"),
-        Code(400, "This version of rehost cannot do that with {} yet.", "It is not built, and never ignored."),
+        Code(
+            400, "This version of rehost cannot do that with {} yet.", "It is not built, and never ignored."
+        ),
     ),
 )
 """Codes that have the name of a parameter in them."""
@@ -281,7 +283,7 @@ def _faults(parameter: Parameter) -> list[Fault]:
         case Texts(distinct=distinct, choices=choices):
             faults.append(Fault.COUNT)
             faults += [Fault.TWICE] if distinct else []
-            faults += [Fault.VALUE] if choices else []
+            faults.append(Fault.VALUE if choices else Fault.FORM)
         case Structs():
             faults.append(Fault.COUNT)
         case Later():

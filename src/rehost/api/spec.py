@@ -124,6 +124,7 @@ class Texts(Parameter):
     """A list of texts: Name.1, Name.2, …; a bare Name is a list of one, as in the reference's CLI example."""
 
     most: int = field(default=50, kw_only=True)
+    longest: int = field(default=128, kw_only=True)  # characters of each
     distinct: bool = field(default=False, kw_only=True)  # a value that comes twice is refused
     choices: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # lower case -> as reported
 

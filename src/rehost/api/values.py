@@ -213,8 +213,16 @@ def _texts(parameter: Texts, entries: Entries, name: str) -> tuple[str, ...]:
         if text in texts and parameter.distinct:
             raise errors.twice(name, text, parameter.codes.get(Fault.TWICE, ""))
         if text:
-            texts.append(_chosen(parameter, text, full) if parameter.choices else text)
+            texts.append(_one_of(parameter, text, full))
     return tuple(texts)
+
+
+def _one_of(parameter: Texts, text: str, name: str) -> str:
+    if parameter.choices:
+        return _chosen(parameter, text, name)
+    if len(text) > parameter.longest:
+        raise errors.malformed(name, text, f"at most {parameter.longest} characters")
+    return text
 
 
 def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:

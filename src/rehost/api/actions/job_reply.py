@@ -170,9 +170,16 @@ FIELDS: Fields = (
         "ReplicationJobRun",
         (
             Field("EndTime", Kind.TIME, "When the run ended; absent: it has not."),
-            Field("ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there."),
+            Field(
+                "ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there.", addition=True
+            ),
             Field("ImageId", Kind.STRING, "Its image."),
-            Field("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
+            Field(
+                "Roots",
+                Kind.STRING,
+                "Hex, by comma: of each disk, what `rehost verify` compares with.",
+                addition=True,
+            ),
             Field("StartTime", Kind.TIME, "When the run began."),
             Field("Type", Kind.STRING, "Manual or Schedule."),
         ),
