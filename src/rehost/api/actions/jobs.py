@@ -1,5 +1,8 @@
 """The actions on replication jobs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rehost.api import errors
 from rehost.api.actions import (
     job_changes,
@@ -16,7 +19,7 @@ from rehost.api.idempotency import token_of
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Kind, Resource, Text, Truth, Wrapped
 from rehost.api.values import Values
-from rehost.core.errors import NotFoundError
+from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import Event, JobState, follow
 from rehost.core.server import ServerState
 from rehost.store.jobs import JobFilter
@@ -80,26 +83,31 @@ def modify(call: Call, values: Values) -> dict[str, object]:
 
 def start(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    _check_source(call, job, Event.START)
-    call.services.lifecycle.start(job.id, call.actor)
+    with _named(job):
+        _check_source(call, job, Event.START)
+        call.services.lifecycle.start(job.id, call.actor)
     return {}
 
 
 def stop(call: Call, values: Values) -> dict[str, object]:
-    call.services.lifecycle.stop(own(call, values.text("JobId")).id, call.actor)
+    job = own(call, values.text("JobId"))
+    with _named(job):
+        call.services.lifecycle.stop(job.id, call.actor)
     return {}
 
 
 def cut_over(call: Call, values: Values) -> dict[str, object]:
     job, sync = own(call, values.text("JobId")), bool(values.truth("SyncData"))
-    _check_source(call, job, Event.CUT_OVER_SYNC if sync else Event.CUT_OVER)
-    call.services.lifecycle.cut_over(job.id, call.actor, sync=sync)
+    with _named(job):
+        _check_source(call, job, Event.CUT_OVER_SYNC if sync else Event.CUT_OVER)
+        call.services.lifecycle.cut_over(job.id, call.actor, sync=sync)
     return {}
 
 
 def delete(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    call.services.lifecycle.delete(job.id, call.actor)
+    with _named(job):
+        call.services.lifecycle.delete(job.id, call.actor)
     return {}
 
 
@@ -118,6 +126,15 @@ def own(call: Call, job_id: str) -> Job:
     if job.account != call.account:
         raise errors.not_found("JobId", job_id)
     return job
+
+
+@contextmanager
+def _named(job: Job) -> Iterator[None]:
+    """The state machine knows no names: what it refuses is refused of this job."""
+    try:
+        yield
+    except InvalidTransitionError as error:
+        raise errors.documented(error.code, f"{job.id}: {error.what}.", error.advice) from None
 
 
 def _check_source(call: Call, job: Job, event: Event) -> None:
