@@ -8,11 +8,12 @@ import pytest
 from rehost.api import times
 from rehost.api.actions import ACTIONS
 from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
-from rehost.core.job import Event
+from rehost.core.job import Event, JobState
 from rehost.core.round import RoundKind
 from rehost.core.server import GIB, Disk
 from tests.api.signed import call
 from tests.api.world import INVENTORY, MIB, World
+from tests.jobpaths import bring_to
 
 DAY = 86400
 EVERY_12_HOURS = {"RunOnce": "false", "Frequency": "12"}
@@ -473,3 +474,19 @@ def test_progress_of_the_agent_is_the_jobs(world: World) -> None:
     assert '"done":50' in first["StatusInfo"]
     world.store.copies.record({source.id: replace(told, disks=(replace(disk, done=10),))})
     assert described(world, job)["Progress"] == first["Progress"]
+
+
+def test_the_image_name_is_that_of_the_image_once_there_is_one(world: World) -> None:
+    """It is another one than was asked for where that was taken, and no other action tells of images."""
+    earlier = made(world, world.source(name="a").id, ImageName="golden")
+    world.store.images.reserve(world.store.jobs.get(earlier), "r-0")
+    job = made(world, world.source(name="b").id, ImageName="golden")
+    bring_to(world.store, job, JobState.PROCESSING)
+    assert described(world, job)["ImageName"] == "golden"
+    record = world.store.jobs.get(job)
+    image = world.store.images.reserve(record, record.current_run)
+    world.store.runs.note_image(record.current_run, image.id)
+    world.store.jobs.apply(job, Event.PROCESSED, "test", image_id=image.id)
+    assert described(world, job)["ImageName"] == f"golden_{job}"
+    world.store.images.remove(image.id)
+    assert described(world, job)["ImageName"] == "golden"

@@ -56,7 +56,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     found = call.store.jobs.find(call.account, want, page)
     ids = [job.id for job in found.items]
     runs, tags = call.store.runs.of_jobs(ids), call.store.tags.of(ids)
-    images = call.store.images.there(run.image_id for made in runs.values() for run in made)
+    images = call.store.images.names(run.image_id for made in runs.values() for run in made)
     groups = call.store.servers.workgroups_of([job.spec.source_id for job in found.items])
     jobs = [
         {**reply(job, runs[job.id], images, tags[job.id]), "WorkgroupId": groups.get(job.spec.source_id)}
