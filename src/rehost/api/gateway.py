@@ -171,8 +171,7 @@ class _Exchange:
 def _handle(exchange: _Exchange) -> Mapping[str, Any]:
     """In the gateway's order: signature, flow control, nonce, and only then what is wrong with the rest."""
     action, audited = exchange.action, exchange.audited
-    claim, key = _identified(exchange)
-    exchange.services.throttle.check(key, action.name)
+    claim, key = _admitted(exchange)
     audited.by(key, exchange.name)
     wanted = _wanted(exchange, key)
     if not isinstance(wanted, Values):
@@ -212,14 +211,15 @@ def _of_one_state(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Val
         return exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
 
 
-def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:
-    """A signature that is not the key's is told of in the audit trail, too."""
-    claim = identity.claimed(exchange.request, exchange.now)
-    key = identity.key_of(claim, exchange.store)
+def _admitted(exchange: _Exchange) -> tuple[Claim, AccessKey]:
+    """Who is refused at the door by a known key's name is told of in the audit trail, too."""
+    claim = identity.claimed(exchange.request)
+    key, throttle = identity.key_of(claim, exchange.store), exchange.services.throttle
     try:
         identity.prove(claim, key, exchange.now)
+        throttle.check(key, exchange.action.name)
     except ApiError:
-        if exchange.services.throttle.tells_of_refusal(key):
+        if throttle.tells_of_refusal(key):
             exchange.audited.by(key, exchange.name)
         raise
     return claim, key
