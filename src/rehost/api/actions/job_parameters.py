@@ -31,17 +31,17 @@ MOST_PARTS = 128  # of a disk; GPT's usual table has so many
 
 TARGET_TYPES = {**choices("Image", "ContainerImage", "Instance"), "targetinstance": "Instance"}
 
-PART = (
-    Text("Device", "The source's partition.", form=DEVICE),
-    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
+_OF_PART = (
+    Number(
+        "SizeBytes",
+        "Its size on the target, which goes with the name; without both: as on the source.",
+        least=1,
+        most=LARGEST_LONG,
+    ),
     Truth("Block", "Copy it block by block.", default=True),
 )
-
-PATH_PART = (
-    Text("Path", "Where the source's partition is mounted, else its device."),
-    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
-    Truth("Block", "Copy it block by block.", default=True),
-)
+PART = (Text("Device", "The source's partition.", form=DEVICE), *_OF_PART)
+PATH_PART = (Text("Path", "Where the source's partition is mounted, else its device."), *_OF_PART)
 _DISK = (
     Truth("LVM", "It has logical volumes; absent: as on the source."),
     Structs("Part", "Its partitions.", members=PATH_PART, most=MOST_PARTS),

@@ -199,7 +199,7 @@ ACTIONS = (
     ),
     Action(
         "ModifyReplicationJobAttribute",
-        "Change a job: most of it before it starts, name and description always.",
+        "Change a job: most of it before it starts, name and description always. What is not given stays.",
         (*_JOB_ID, *job_changes.PARAMETERS),
         modify,
         rules=job_changes.RULES,
