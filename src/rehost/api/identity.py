@@ -141,7 +141,7 @@ def _v1(request: Request) -> Claim:
             raise errors.missing(name)
     if values["SignatureMethod"].upper() != "HMAC-SHA1" or values["SignatureVersion"] != "1.0":
         raise _unknown_method(f"{values['SignatureMethod']} version {values['SignatureVersion']}")
-    text = signature.string_to_sign_v1(request.method, [*request.query, *request.form])
+    text = signature.string_to_sign_v1(request.method, values.items())
     return Claim(
         key=values["AccessKeyId"],
         nonce=_nonce(values["SignatureNonce"]),
