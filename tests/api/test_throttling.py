@@ -136,6 +136,7 @@ def test_limits_are_read_from_a_file(tmp_path: Path) -> None:
         ('{"per_key": {"per_second": 0, "burst": 1}}', "per_second above 0"),
         ('{"per_key": {"per_second": 1, "burst": "many"}}', r"\$\.per_key\.burst"),
         ('{"replication_jobs": -1}', "replication_jobs"),
+        ('{"access_tokens": 1001}', "access_tokens"),
         ('{"actions": {"DescribeAll": {"per_second": 1, "burst": 1}}}', "DescribeAll"),
         ("\xff", "limits.json"),
     ],
