@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rehost.store.audit import DONE, AuditEntry, AuditFilter
 from rehost.store.principals import PrincipalKind
-from tests.api.signed import call
+from tests.api.signed import call, send, sign_v1, v1_parameters
 from tests.api.world import ACCOUNT, World
 
 
@@ -64,6 +64,14 @@ def test_guessed_signatures_are_told_of_but_do_not_fill_the_disk(world: World) -
     for _ in range(50):
         call(world, "DescribeSourceServers", replace(world.key, secret="wrong"))
     assert 1 <= len(trail(world, code="SignatureDoesNotMatch")) <= 21
+
+
+def test_a_request_of_another_time_is_told_of(world: World) -> None:
+    """Somebody may have recorded it."""
+    old = v1_parameters(world.key, world.clock() - 3600, "StartReplicationJob", JobId="j-1")
+    send(world, "GET", sign_v1("GET", old, world.key.secret), {})
+    (entry,) = trail(world)
+    assert (entry.code, entry.action) == ("InvalidTimeStamp.Expired", "smc:StartReplicationJob")
 
 
 def test_a_replayed_request_leaves_the_first_ones_entry_alone(world: World) -> None:

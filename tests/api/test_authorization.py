@@ -122,6 +122,20 @@ def test_an_id_with_a_star_is_not_a_pattern(world: World) -> None:
     assert code(world, ann, "StartReplicationJob", JobId="j-*") == "Forbidden.Unauthorized"
 
 
+@pytest.mark.parametrize(
+    "region", ["cn-a:1:replicationJob/", "x:y:replicationJob/j-1:", "*:*:replicationJob/"]
+)
+def test_a_region_cannot_pass_for_another_resource(world: World, region: str) -> None:
+    """As a text, acs:smc:cn-a:1:replicationJob/:<account>:sourceServer/* would match the policy's pattern."""
+    ann = user(world, "ann", allow("smc:*", "acs:smc:*:*:replicationJob/*"))
+    source = world.source().id
+    assert code(world, ann, "DescribeSourceServers", RegionId=region) == "InvalidRegionId.Malformed"
+    change = {"SourceId": source, "Name": "mine-now", "RegionId": region}
+    assert code(world, ann, "ModifySourceServerAttribute", **change) == "InvalidRegionId.Malformed"
+    assert code(world, ann, "DeleteSourceServer", **change) == "InvalidRegionId.Malformed"
+    assert world.store.servers.get(source).name == "web1"
+
+
 def test_a_job_is_in_its_own_region_whatever_the_request_says(world: World) -> None:
     ann = user(world, "ann", allow("smc:*", "acs:smc:cn-a:*:*"))
     here, there = job(world, "cn-a"), job(world, "cn-b")

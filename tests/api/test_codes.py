@@ -43,7 +43,7 @@ def test_codes_follow_from_parameters() -> None:
     )  # fmt: skip
     assert codes.declared(action) == (
         "MissingId", "InvalidId.Malformed", "InvalidResourceType.NotFound",
-        "NumberExceed.Sources", "Duplicate.Source",
+        "NumberExceed.Sources", "Duplicate.Source", "InvalidSource.Malformed",
         "NumberExceed.Disks", "MissingDiskSize", "InvalidDiskSize.ValueNotSupported",
         "Duplicate.TagKey",
     )  # fmt: skip

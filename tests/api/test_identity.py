@@ -27,6 +27,30 @@ def test_v1_in_query_in_form_and_over_both(world: World) -> None:
         assert (status, reply.get("TotalCount")) == (200, 0), reply
 
 
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def test_a_value_in_query_and_form_is_one(world: World) -> None:
+    """As alibabacloud-tea-rpc sends RegionId, which signs it once."""
+    signed = sign_v1(
+        "POST", v1_parameters(world.key, world.clock(), ACTION, RegionId="cn-a"), world.key.secret
+    )
+    assert send(world, "POST", signed, FORM, b"RegionId=cn-a")[0] == 200
+    query = {"RegionId": "cn-a"}
+    headers = v3_headers(world.key, world.clock(), ACTION, query, b"RegionId=cn-a", **FORM)
+    assert send(world, "POST", query, headers, b"RegionId=cn-a")[0] == 200
+
+
+@pytest.mark.parametrize("form", [b"RegionId=cn-b", b"RegionId=", b"Page=1&Page=1"])
+def test_two_values_are_refused(world: World, form: bytes) -> None:
+    signed = sign_v1(
+        "POST", v1_parameters(world.key, world.clock(), ACTION, RegionId="cn-a"), world.key.secret
+    )
+    status, reply = send(world, "POST", signed, FORM, form)
+    assert (status, reply["Code"]) == (400, "InvalidParameter.Format")
+    assert "it is given more than once" in reply["Message"]
+
+
 def test_v3(world: World) -> None:
     query = {"PageSize": "5", "Name": "*()!' /"}
     headers = v3_headers(world.key, world.clock(), ACTION, query)

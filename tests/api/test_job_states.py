@@ -44,8 +44,8 @@ def test_what_a_state_allows(world: World, action: str, state: JobState) -> None
         assert world.store.jobs.get(job).state is not state
         return
     assert (status, reply["Code"]) == (400, "ReplicationJob.InvalidStatus")
-    assert reply["Message"].startswith("The specified replication job status is invalid. A job in status ")
-    assert state.text in reply["Message"]
+    text = f"The specified replication job status is invalid. {job}: a job in status {state.text} "
+    assert reply["Message"].startswith(text)
     assert "it is possible from" in reply["Recommend"]
     assert world.store.jobs.get(job).state is state
 

@@ -8,11 +8,12 @@ import pytest
 from rehost.api import times
 from rehost.api.actions import ACTIONS
 from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
-from rehost.core.job import Event
+from rehost.core.job import Event, JobState
 from rehost.core.round import RoundKind
 from rehost.core.server import GIB, Disk
 from tests.api.signed import call
 from tests.api.world import INVENTORY, MIB, World
+from tests.jobpaths import bring_to
 
 DAY = 86400
 EVERY_12_HOURS = {"RunOnce": "false", "Frequency": "12"}
@@ -97,6 +98,30 @@ def test_disks_and_partitions(world: World) -> None:
     assert job["DataDisks"]["DataDisk"] == [
         {"Index": 1, "Size": 50, "Parts": {"Part": [{"Device": "1_0", "SizeBytes": 29 * GIB, "Block": True}]}}
     ]
+
+
+TWO_DATA_DISKS = replace(INVENTORY, disks=(*INVENTORY.disks, Disk(2, "/dev/sdc", 35 * GIB)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "disks"),
+    [
+        ({}, [(1, 30), (2, 35)]),
+        ({"DataDisk__2__Size": "40"}, [(2, 40)]),
+        ({"DataDisk__1__Size": "40", "DataDisk__2__Size": "50"}, [(1, 40), (2, 50)]),
+        ({"DataDisk__1__Index": "2", "DataDisk__5__Index": "1"}, [(1, 30), (2, 35)]),
+        ({"DataDisk__1__Size": "", "DataDisk__1__Index": ""}, [(1, 30), (2, 35)]),
+        ({"DataDisk__1__Size": "", "DataDisk__2__Size": "40"}, [(2, 40)]),
+        ({"Disks__Data__2__Size": "40"}, [(2, 40)]),
+        ({"Disks__Data__1__Size": "", "Disks__System__Size": "40"}, [(1, 30), (2, 35)]),
+    ],
+)
+def test_a_data_disk_without_an_index_is_the_nth(
+    world: World, asked: dict[str, str], disks: list[tuple[int, int]]
+) -> None:
+    """Also where numbers are left out: another disk than the one that was meant must not be copied alone."""
+    job = described(world, made(world, world.source(inventory=TWO_DATA_DISKS).id, **asked))
+    assert [(disk["Index"], disk["Size"]) for disk in job["DataDisks"]["DataDisk"]] == disks
 
 
 def test_both_shapes_of_the_disks_are_the_same_job(world: World) -> None:
@@ -449,3 +474,19 @@ def test_progress_of_the_agent_is_the_jobs(world: World) -> None:
     assert '"done":50' in first["StatusInfo"]
     world.store.copies.record({source.id: replace(told, disks=(replace(disk, done=10),))})
     assert described(world, job)["Progress"] == first["Progress"]
+
+
+def test_the_image_name_is_that_of_the_image_once_there_is_one(world: World) -> None:
+    """It is another one than was asked for where that was taken, and no other action tells of images."""
+    earlier = made(world, world.source(name="a").id, ImageName="golden")
+    world.store.images.reserve(world.store.jobs.get(earlier), "r-0")
+    job = made(world, world.source(name="b").id, ImageName="golden")
+    bring_to(world.store, job, JobState.PROCESSING)
+    assert described(world, job)["ImageName"] == "golden"
+    record = world.store.jobs.get(job)
+    image = world.store.images.reserve(record, record.current_run)
+    world.store.runs.note_image(record.current_run, image.id)
+    world.store.jobs.apply(job, Event.PROCESSED, "test", image_id=image.id)
+    assert described(world, job)["ImageName"] == f"golden_{job}"
+    world.store.images.remove(image.id)
+    assert described(world, job)["ImageName"] == "golden"

@@ -1,5 +1,6 @@
 """Access tokens, which are activation codes: made, listed and ended by the API, used by agents."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +123,6 @@ def test_an_account_has_so_many_tokens_and_no_more(world: World) -> None:
     with pytest.raises(AccessTokenQuotaError, match="1 activation codes"):
         world.store.codes.create(ACCOUNT, "two", quota=1)
     world.store.codes.create("2", "two", quota=1)
+    world.services = replace(world.services, code_quota=1)
+    status, reply = call(world, "CreateAccessToken")
+    assert (status, reply["Code"]) == (400, "QuotaExceeded.AccessToken")

@@ -102,6 +102,7 @@ def test_choices_are_reported_as_documented() -> None:
         ({"Name": "a" * 129}, "InvalidName.Malformed", "…"),
         ({"Name": "http://x"}, "InvalidName.Malformed", "http://"),
         ({"Id": "x" * 129}, "InvalidId.Malformed", "at most 128 characters"),
+        ({"Key__2": "x" * 129}, "InvalidKey.Malformed", "at most 128 characters"),
         ({"Key__4": "x"}, "NumberExceed.Keys", "cannot exceed 3"),
         ({"Disk__999999999__Size": "1"}, "NumberExceed.Disks", "Disk.999999999"),
         ({"Disk__" + "9" * 5000 + "__Size": "1"}, "InvalidParameter.Format", "Disk"),

@@ -1,5 +1,6 @@
 """Workgroups: their rules, their status and their warnings."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,3 +234,10 @@ def test_migration_between_zones_is_refused_by_a_code_of_its_own(world: World) -
         status, reply = call(world, "CreateCrossZoneMigrationJob", **parameters)
         assert (status, reply["Code"]) == (400, "UnsupportedOperation.CrossZoneMigration")
         assert "CreateReplicationJob" in reply["Recommend"]
+
+
+def test_the_owner_of_a_control_plane_sets_the_quota(world: World) -> None:
+    world.services = replace(world.services, workgroup_quota=1)
+    assert call(world, "CreateWorkgroup", Name="one")[0] == 200
+    status, reply = call(world, "CreateWorkgroup", Name="two")
+    assert (status, reply["Code"]) == (400, "QuotaExceeded.Workgroup")

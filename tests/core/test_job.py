@@ -32,6 +32,22 @@ def test_every_pair_is_a_row_or_a_refusal(state: JobState, event: Event) -> None
     assert "it is possible from " in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    ("event", "possible"),
+    [
+        (Event.START, "InError, Ready, Stopped, Waiting"),
+        (Event.STOP, "Running/Syncing"),
+        (Event.CUT_OVER, "Waiting"),
+        (Event.DELETE, "Expired, Finished, InError, Ready, Stopped, Waiting"),
+    ],
+)
+def test_a_refusal_says_exactly_what_it_is_possible_from(event: Event, possible: str) -> None:
+    """Running is not enough for a stop: a job that is Running/Processing would be told what it is."""
+    with pytest.raises(InvalidTransitionError) as caught:
+        follow(JobState.PROCESSING, event)
+    assert caught.value.advice == f"it is possible from {possible}"
+
+
 def statuses(event: Event) -> set[Status]:
     return {state.status for state, known in TRANSITIONS if known is event}
 

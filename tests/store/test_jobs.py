@@ -256,7 +256,8 @@ def test_a_taken_image_name_gets_the_jobs_id(store: Store, register) -> None:
     assert store.images.get(first.id).state is ImageState.AVAILABLE
     assert [image.id for image in store.images.of_job(jobs[1].id)] == [second.id, third.id]
     store.images.remove(second.id)
-    assert store.images.there([first.id, second.id, third.id]) == {first.id, third.id}
+    there = {first.id: first.name, third.id: third.name}
+    assert store.images.names([first.id, second.id, third.id]) == there
 
 
 @pytest.mark.parametrize(

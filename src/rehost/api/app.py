@@ -2,6 +2,7 @@
 
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -47,7 +48,10 @@ class Smc:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
-        reply = await self._answer(request)
+        try:
+            reply = await self._answer(request)
+        except ClientDisconnect:
+            return  # in the middle of its body: nobody reads an answer
         headers = {"x-acs-request-id": reply.request_id, "cache-control": "no-store"}
         if reply.retry_after:
             headers["x-acs-retry-after"] = str(reply.retry_after)

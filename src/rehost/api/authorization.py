@@ -85,6 +85,6 @@ def _refused(key: AccessKey, action: str, arn: Arn, verdict: Verdict, session: b
     elif session:
         advice = f"The session was narrowed by a policy that lacks the statement {lacking}."
     else:
-        advice = f"Attach a policy with the statement {lacking} to {who}."
+        advice = f"Attach a policy with the statement {lacking} to {key.principal}."
     code = "NoPermission" if action.startswith("sts:") else "Forbidden.Unauthorized"
     return errors.documented(code, f"{who} may not do {action} on {arn}: {why}.", advice)

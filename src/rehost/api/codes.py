@@ -48,6 +48,9 @@ OF_REQUESTS: dict[str, Code] = {
     "InvalidSignatureNonce.Malformed": Code(
         400, "The specified parameter SignatureNonce is not valid.", "It is too long."
     ),
+    "InvalidRegionId.Malformed": Code(
+        400, "The specified parameter RegionId is not valid.", "It is not of the form that is allowed."
+    ),
     "InvalidTimeStamp.Expired": Code(
         400, "Specified time stamp or date value is expired.", "More than 15 minutes from the time here."
     ),
@@ -151,6 +154,12 @@ OF_ACTIONS: dict[str, Code] = {
     "NumberExceed.Tags": Code(
         400, "The maximum number of the Tag parameters cannot exceed 20.",
         "Too many are given, or a resource would have more than 20.",
+    ),
+    "NumberExceed.ResourceIds": Code(
+        400, "The maximum number of ResourceId parameters cannot exceed 50.", "More are given."
+    ),
+    "Duplicate.ResourceId": Code(
+        400, "The ResourceId contains duplicate values.", "An id comes again; then nothing is done."
     ),
     "Duplicate.TagKey": Code(400, "The Tag parameters contain a key more than once.", "A key comes again."),
     "InvalidParameter.TagValue": Code(
@@ -274,7 +283,7 @@ def _faults(parameter: Parameter) -> list[Fault]:
         case Texts(distinct=distinct, choices=choices):
             faults.append(Fault.COUNT)
             faults += [Fault.TWICE] if distinct else []
-            faults += [Fault.VALUE] if choices else []
+            faults.append(Fault.VALUE if choices else Fault.FORM)
         case Structs():
             faults.append(Fault.COUNT)
         case Later():

@@ -61,7 +61,7 @@ def internal() -> ApiError:
 
 
 def missing(name: str, why: str = "", code: str = "") -> ApiError:
-    return _fault(Fault.MISSING, name, f"{name} is mandatory for this action.", why, code)
+    return _fault(Fault.MISSING, name, f"{name} is mandatory for this action.", "", why, code)
 
 
 def wrong_type(name: str, value: str, wanted: str) -> ApiError:
@@ -70,30 +70,32 @@ def wrong_type(name: str, value: str, wanted: str) -> ApiError:
 
 
 def malformed(name: str, value: str, allowed: str, code: str = "") -> ApiError:
-    message = f"The specified parameter {name} is not valid: {shown(value)}. Allowed: {allowed}."
-    return _fault(Fault.FORM, name, message, "", code)
+    detail = f"It is {shown(value)}. Allowed: {allowed}."
+    return _fault(Fault.FORM, name, f"The specified parameter {name} is not valid.", detail, "", code)
 
 
 def not_allowed(name: str, value: object, allowed: str, code: str = "") -> ApiError:
     """A value of the right form that the parameter does not take."""
-    message = f"The specified value of {name} is not supported: {shown(str(value))}. Allowed: {allowed}."
-    return _fault(Fault.VALUE, name, message, "", code)
+    detail = f"It is {shown(str(value))}. Allowed: {allowed}."
+    return _fault(Fault.VALUE, name, f"The specified value of {name} is not supported.", detail, "", code)
 
 
 def not_yet(name: str, value: object, why: str, instead: str, code: str = "") -> ApiError:
     """A value that the documentation knows and this version does not carry out."""
-    message = f"This version of rehost cannot do {name}={shown(str(value))} yet: {why}."
-    return _fault(Fault.LATER, name, message, instead, code)
+    text = f"This version of rehost cannot do {name}={shown(str(value))} yet: {why}."
+    return _fault(Fault.LATER, name, text, "", instead, code)
 
 
 def too_many(name: str, most: int, got: str, code: str = "") -> ApiError:
-    message = f"The maximum number of the {name} parameters cannot exceed {most}, but {got} was given."
-    return _fault(Fault.COUNT, name, message, "", code)
+    detail = f"{got} was given; the numbers cannot exceed {most}."
+    return _fault(
+        Fault.COUNT, name, f"The maximum number of the {name} parameters is exceeded.", detail, "", code
+    )
 
 
 def twice(name: str, value: str, code: str = "") -> ApiError:
-    message = f"The {name} contains duplicate values: {shown(value)}."
-    return _fault(Fault.TWICE, name, message, "", code)
+    text = f"The {name} contains duplicate values."
+    return _fault(Fault.TWICE, name, text, f"{shown(value)} comes again.", "", code)
 
 
 def conflict(name: str, other: str) -> ApiError:
@@ -108,17 +110,18 @@ def not_found(name: str, value: str) -> ApiError:
     return ApiError(
         404,
         f"Invalid{name}.NotFound",
-        f"The specified {name} does not exist: {shown(value)}.",
+        f"The specified {name} does not exist. It is {shown(value)}.",
         "Describe… lists what exists in your account.",
     )
 
 
-def _fault(fault: Fault, name: str, message: str, recommend: str = "", code: str = "") -> ApiError:
-    """With the parameter's own code, or with the one that its fault has in general."""
+def _fault(fault: Fault, name: str, text: str, detail: str, recommend: str, code: str) -> ApiError:
+    """With the parameter's own code, which has its text in the table, or with the one that its fault has in
+    general."""
     code = code or named(fault, name)
     if code in codes.OF_ACTIONS:
-        return documented(code, message, recommend)
-    return ApiError(400, code, message, recommend)
+        return documented(code, detail, recommend)
+    return ApiError(400, code, f"{text} {detail}".strip(), recommend)
 
 
 def shown(value: str) -> str:

@@ -16,7 +16,7 @@ from rehost.api.errors import ApiError
 from rehost.api.identity import Claim
 from rehost.api.rpc import Encodable, Request
 from rehost.api.services import Call, Services
-from rehost.api.spec import Action
+from rehost.api.spec import IDENTIFIER, Action
 from rehost.api.values import Values
 from rehost.core.errors import RehostError
 from rehost.core.ram.condition import Context
@@ -171,8 +171,7 @@ class _Exchange:
 def _handle(exchange: _Exchange) -> Mapping[str, Any]:
     """In the gateway's order: signature, flow control, nonce, and only then what is wrong with the rest."""
     action, audited = exchange.action, exchange.audited
-    claim, key = _identified(exchange)
-    exchange.services.throttle.check(key, action.name)
+    claim, key = _admitted(exchange)
     audited.by(key, exchange.name)
     wanted = _wanted(exchange, key)
     if not isinstance(wanted, Values):
@@ -212,17 +211,26 @@ def _of_one_state(exchange: _Exchange, claim: Claim, key: AccessKey, wanted: Val
         return exchange.action.handle(Call(exchange.services, key, exchange.now), wanted)
 
 
-def _identified(exchange: _Exchange) -> tuple[Claim, AccessKey]:
-    """A signature that is not the key's is told of in the audit trail, too."""
-    claim = identity.claimed(exchange.request, exchange.now)
-    key = identity.key_of(claim, exchange.store)
+def _admitted(exchange: _Exchange) -> tuple[Claim, AccessKey]:
+    """Who is refused at the door by a known key's name is told of in the audit trail, too."""
+    claim = identity.claimed(exchange.request)
+    key, throttle = identity.key_of(claim, exchange.store), exchange.services.throttle
     try:
         identity.prove(claim, key, exchange.now)
+        throttle.check(key, exchange.action.name)
     except ApiError:
-        if exchange.services.throttle.tells_of_refusal(key):
+        if throttle.tells_of_refusal(key):
             exchange.audited.by(key, exchange.name)
         raise
     return claim, key
+
+
+def _region(request: Request) -> str:
+    """Any request can name one; it becomes a part of ARNs, for policies and for the audit trail."""
+    region = request.parameters.get("RegionId", "")
+    if region and not IDENTIFIER.pattern.fullmatch(region):
+        raise errors.malformed("RegionId", region, IDENTIFIER.says)
+    return region
 
 
 def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
@@ -230,7 +238,7 @@ def _wanted(exchange: _Exchange, key: AccessKey) -> Values | RehostError:
     request, origin = exchange.request, exchange.origin
     try:
         parsed = values.parse(exchange.action, [*request.query, *request.form])
-        region = request.parameters.get("RegionId", "")
+        region = _region(request)
         needed = authorization.resources(exchange.action, exchange.service.code, parsed, key.account, region)
         exchange.audited.on(needed)
         context = Context(origin.address, exchange.now, origin.secure)

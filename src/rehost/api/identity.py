@@ -53,10 +53,10 @@ def is_v3(request: Request) -> bool:
     return request.headers.get("authorization", "").startswith("ACS3-")
 
 
-def claimed(request: Request, now: float) -> Claim:
-    """ApiError when what it takes to know the caller is missing, of another form, or of another time."""
+def claimed(request: Request) -> Claim:
+    """ApiError when what it takes to know the caller is missing or of another form."""
     claim = _v3(request) if is_v3(request) else _v1(request)
-    return replace(claim, sent=_fresh(claim.time, now))
+    return replace(claim, sent=_moment(claim.time))
 
 
 def key_of(claim: Claim, store: Store) -> AccessKey:
@@ -68,7 +68,12 @@ def key_of(claim: Claim, store: Store) -> AccessKey:
 
 
 def prove(claim: Claim, key: AccessKey, now: float) -> None:
-    """ApiError unless the key may be used and has signed the request."""
+    """ApiError unless the request is of this time, and the key may be used and has signed it."""
+    if abs(now - claim.sent) > CLOCK_WINDOW:
+        raise ApiError(
+            400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.",
+            f"Set the client's clock: the request is of {claim.time}, the time here is {times.write(now)}.",
+        )  # fmt: skip
     if key.status is not KeyStatus.ACTIVE:
         raise ApiError(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
     if not signature.same(claim.given, claim.sign(claim.string_to_sign, key.secret)):
@@ -119,20 +124,14 @@ def _check_token(token: str, key: AccessKey, now: float) -> None:
         )
 
 
-def _fresh(text: str, now: float) -> float:
+def _moment(text: str) -> float:
     try:
-        sent = times.parse(text)
+        return times.parse(text)
     except ValueError:
         raise ApiError(
             400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.",
             f"It has to be UTC of the form YYYY-MM-DDThh:mm:ssZ, not {errors.shown(text)}.",
         ) from None  # fmt: skip
-    if abs(now - sent) > CLOCK_WINDOW:
-        raise ApiError(
-            400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.",
-            f"Set the client's clock: the request is of {text}, the server's time is {times.write(now)}.",
-        )  # fmt: skip
-    return sent
 
 
 def _v1(request: Request) -> Claim:
@@ -142,7 +141,7 @@ def _v1(request: Request) -> Claim:
             raise errors.missing(name)
     if values["SignatureMethod"].upper() != "HMAC-SHA1" or values["SignatureVersion"] != "1.0":
         raise _unknown_method(f"{values['SignatureMethod']} version {values['SignatureVersion']}")
-    text = signature.string_to_sign_v1(request.method, [*request.query, *request.form])
+    text = signature.string_to_sign_v1(request.method, values.items())
     return Claim(
         key=values["AccessKeyId"],
         nonce=_nonce(values["SignatureNonce"]),

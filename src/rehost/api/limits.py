@@ -10,8 +10,10 @@ from rehost.core.errors import InvalidValueError
 from rehost.core.room import RunningJobs
 from rehost.core.throttle import Rate
 from rehost.store.audit import KEPT_DAYS
+from rehost.store.codes import QUOTA as CODES
 from rehost.store.jobs import QUOTA
 from rehost.store.webhooks import QUOTA as WEBHOOKS
+from rehost.store.workgroups import QUOTA as WORKGROUPS
 
 FILE = "limits.json"  # in the data folder
 
@@ -27,6 +29,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_action: Rate = Rate(2500, 5000)  # of one access key for one action
     actions: dict[str, Rate] = {}  # the same for single actions, by name
     replication_jobs: Annotated[int, msgspec.Meta(ge=0)] = QUOTA  # of an account
+    access_tokens: Annotated[int, msgspec.Meta(ge=0, le=CODES)] = CODES  # a listing has room for no more
+    workgroups: Annotated[int, msgspec.Meta(ge=0)] = WORKGROUPS  # of an account
     running_jobs: RunningJobs = RunningJobs()  # over all processes of the control plane
     worker_bandwidth: Annotated[int, msgspec.Meta(ge=0)] = 0  # KB/s that a worker's runs share; 0: no limit
     webhooks: Annotated[int, msgspec.Meta(ge=0)] = WEBHOOKS  # of an account

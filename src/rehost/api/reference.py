@@ -9,7 +9,7 @@ from rehost.api import codes, sts
 from rehost.api.actions import ACTIONS
 from rehost.api.codes import Code
 from rehost.api.parameters import rows
-from rehost.api.spec import REQUEST_ID, Action, Field, Fields, Nested, Wrapped
+from rehost.api.spec import REQUEST_ID, Action, Field, Fields, Nested, Resource, Wrapped
 
 ADDITION = "_Addition of rehost._"
 GENERATED = "<!-- Generated from src/rehost/api/actions by `make docs`. -->\n\n"
@@ -98,6 +98,8 @@ def _page(action: Action, example: Example | None) -> str:
         *_rules(action),
         "\n## Reply\n",
         *_field_table(action.reply),
+        "\n## Leave\n",
+        *_leave(action),
         "\n## Errors\n",
         "Besides those of [any request](errors.md#of-any-request):\n",
         *_code_table({code: codes.find(code) for code in codes.declared(action)}),
@@ -126,6 +128,24 @@ def _parameter_table(action: Action) -> list[str]:
 def _rules(action: Action) -> list[str]:
     said = [(rule.__doc__ or "").strip() for rule in action.rules]
     return ["", *(f"- {text}" for text in said if text)] if any(said) else []
+
+
+def _leave(action: Action) -> list[str]:
+    """What a policy has to allow."""
+    if not action.resources:
+        return ["None is needed."]
+    service = "smc" if action.name in ACTIONS else "sts"
+    asked = [f"- {_resource(resource, service)}" for resource in action.resources]
+    return [f"A user or a role needs `{service}:{action.name}` on\n", *asked]
+
+
+def _resource(resource: Resource, service: str) -> str:
+    name = f"<{resource.parameter}>" if resource.parameter else "*"
+    arn = f"acs:{service}:<region>:<account>:{resource.kind}/{name}" if resource.kind else name
+    if resource.when is None:
+        return f"`{arn}`"
+    parameter, value = resource.when
+    return f"`{arn}`, where {parameter} is {value}"
 
 
 def _field_table(fields: Fields) -> list[str]:

@@ -40,7 +40,7 @@ class Request:
 
 
 def decode(method: str, query: bytes, headers: Mapping[str, str], body: bytes) -> Request:
-    """ApiError for what is too large, not UTF-8, has NUL bytes, or names a parameter twice."""
+    """ApiError for what is too large, not UTF-8, has NUL bytes, or gives a parameter two values."""
     if len(query) > MAX_QUERY:
         raise too_large("the query", MAX_QUERY)
     if len(body) > MAX_BODY:
@@ -48,7 +48,7 @@ def decode(method: str, query: bytes, headers: Mapping[str, str], body: bytes) -
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     form = _pairs(body, "body") if kind == "application/x-www-form-urlencoded" else []
     request = Request(method, _pairs(query, "query"), form, headers, body)
-    _refuse_repeated([*request.query, *request.form])
+    _refuse_repeated(request)
     return request
 
 
@@ -74,13 +74,17 @@ def _pairs(data: bytes, place: str) -> Pairs:
     return pairs
 
 
-def _refuse_repeated(pairs: Pairs) -> None:
-    """Which of two values is meant would depend on the reader: signer, checker or handler."""
-    seen = set()
-    for name, value in pairs:
-        if name in seen:
-            raise wrong_type(name, value, f"the only value of {shown(name)}: it is given more than once")
-        seen.add(name)
+def _refuse_repeated(request: Request) -> None:
+    """Which of two values is meant would depend on the reader: signer, checker or handler.
+
+    The same in the query and in the form is one value: alibabacloud-tea-rpc sends RegionId so, signed once.
+    """
+    for pairs, elsewhere in ((request.query, {}), (request.form, dict(request.query))):
+        seen = set()
+        for name, value in pairs:
+            if name in seen or elsewhere.get(name, value) != value:
+                raise wrong_type(name, value, f"the only value of {shown(name)}: it is given more than once")
+            seen.add(name)
 
 
 def to_json(reply: Encodable) -> bytes:

@@ -8,11 +8,13 @@ from typing import Protocol
 from rehost.api.throttling import Throttle
 from rehost.api.wakeups import Wakeups
 from rehost.core.agentapi import Result
+from rehost.store.codes import QUOTA as CODES
 from rehost.store.jobs import QUOTA
 from rehost.store.keys import AccessKey
 from rehost.store.runs import Run, RunType
 from rehost.store.store import Store
 from rehost.store.webhooks import QUOTA as WEBHOOKS
+from rehost.store.workgroups import QUOTA as WORKGROUPS
 
 
 class Lifecycle(Protocol):
@@ -59,6 +61,8 @@ class Services:
     agent_file: Callable[[], Path]  # the self-contained agent; built on the first call if need be
     job_quota: int = QUOTA  # replication jobs of an account
     webhook_quota: int = WEBHOOKS  # the same for webhooks
+    code_quota: int = CODES  # and for activation codes, which the API calls access tokens
+    workgroup_quota: int = WORKGROUPS  # and for workgroups
     throttle: Throttle = field(default_factory=Throttle)
     instance_roles: Callable[[], frozenset[str] | None] = lambda: None  # see `compute.driver.Driver`
 

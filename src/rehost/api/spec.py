@@ -61,7 +61,7 @@ RESOURCE_TAG_VALUE = Form(
     "at most 128 characters, without http:// or https:// in them",
 )
 TOKEN = Form(re.compile(r"[\x21-\x7e]{1,64}"), "at most 64 ASCII characters")
-IDENTIFIER = Form(re.compile(r"[A-Za-z0-9*_.-]{1,128}"), "1 to 128 letters, digits and - _ .")
+IDENTIFIER = Form(re.compile(r"[A-Za-z0-9_.-]{1,128}"), "1 to 128 letters, digits, dots and - _")
 DEVICE = Form(
     re.compile(r"[0-9]{1,3}_[0-9]{1,3}"),
     "a partition's name as DescribeSourceServers gives it, such as 0_1",
@@ -124,6 +124,7 @@ class Texts(Parameter):
     """A list of texts: Name.1, Name.2, …; a bare Name is a list of one, as in the reference's CLI example."""
 
     most: int = field(default=50, kw_only=True)
+    longest: int = field(default=128, kw_only=True)  # characters of each
     distinct: bool = field(default=False, kw_only=True)  # a value that comes twice is refused
     choices: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # lower case -> as reported
 

@@ -11,7 +11,7 @@ from rehost.core.throttle import Rate, take
 from rehost.store.keys import AccessKey
 
 _MOST_BUCKETS = 10_000  # then those that are full are forgotten, which changes nothing
-_REFUSED_SIGNATURES = Rate(0.2, 20)  # of one key, that the audit trail tells of
+_REFUSED = Rate(0.2, 20)  # requests by one key's name, that the audit trail tells of
 
 
 class Throttle:
@@ -36,9 +36,9 @@ class Throttle:
             raise _refused("Throttling.Api", wait)
 
     def tells_of_refusal(self, key: AccessKey) -> bool:
-        """Whether one more signature that is not this key's is worth an entry: who guesses is not to fill the
-        disk."""
-        return not self._take((key.id, "refused"), _REFUSED_SIGNATURES)
+        """Whether one more that is not admitted is worth an entry: who guesses, repeats what is old or sends
+        too much is not to fill the disk."""
+        return not self._take((key.id, "refused"), _REFUSED)
 
     def _take(self, bucket: tuple[str, str], rate: Rate) -> float:
         """Seconds to wait; 0: the token is taken."""

@@ -30,9 +30,10 @@ Entries = Mapping[str, str]  # what follows a parameter's name (empty: nothing) 
 class Values:
     """The parameters of one request, or of one structure in it, by name and of the described types."""
 
-    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+    def __init__(self, values: Mapping[str, Any], path: str = "", place: int = 0) -> None:
         self._values = values
         self._path = path
+        self.place = place  # N of Name.N, 0 if it is not of a list
 
     def full(self, name: str) -> str:
         """The name as the client wrote it: DataDisk.1.Size."""
@@ -212,8 +213,16 @@ def _texts(parameter: Texts, entries: Entries, name: str) -> tuple[str, ...]:
         if text in texts and parameter.distinct:
             raise errors.twice(name, text, parameter.codes.get(Fault.TWICE, ""))
         if text:
-            texts.append(_chosen(parameter, text, full) if parameter.choices else text)
+            texts.append(_one_of(parameter, text, full))
     return tuple(texts)
+
+
+def _one_of(parameter: Texts, text: str, name: str) -> str:
+    if parameter.choices:
+        return _chosen(parameter, text, name)
+    if len(text) > parameter.longest:
+        raise errors.malformed(name, text, f"at most {parameter.longest} characters")
+    return text
 
 
 def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:
@@ -227,10 +236,14 @@ def _struct(parameter: Struct, entries: Entries, name: str) -> Values | None:
 
 
 def _structs(parameter: Structs, entries: Entries, name: str) -> tuple[Values, ...]:
+    """Without those that have nothing in them, unless there has to be something."""
+    demanding = any(member.required for member in parameter.members)
     items = []
     for index, rest in _indexed(parameter, entries, name).items():
+        if not demanding and not any(rest.values()):
+            continue
         path = f"{name}.{index}."
-        items.append(Values(_members(parameter.members, _grouped(rest), path), path))
+        items.append(Values(_members(parameter.members, _grouped(rest), path), path, index))
     return tuple(items)
 
 

@@ -86,6 +86,8 @@ def _services(config: ServeConfig, keys: Keyring, host: Hosting, wakeups: Wakeup
         files.file,
         job_quota=host.limits.replication_jobs,
         webhook_quota=host.limits.webhooks,
+        code_quota=host.limits.access_tokens,
+        workgroup_quota=host.limits.workgroups,
         throttle=Throttle(host.limits),
         instance_roles=host.driver.instance_roles,
     )

@@ -121,11 +121,17 @@ def follow(state: JobState, event: Event) -> JobState:
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        allowed = sorted({s.status for s, e in TRANSITIONS if e is event})
         raise InvalidTransitionError(
             f"a job in status {state.text} does not take the event {event.name}",
-            f"it is possible from {', '.join(allowed)}",
+            f"it is possible from {', '.join(_from(event))}",
         ) from None
+
+
+def _from(event: Event) -> list[str]:
+    """The statuses that an event is possible from, with the business status where not all of one's are."""
+    refusing = {state.status for state in JobState if (state, event) not in TRANSITIONS}
+    taking = (state for state, known in TRANSITIONS if known is event)
+    return sorted({state.text if state.status in refusing else state.status for state in taking})
 
 
 def diagram() -> str:

@@ -150,6 +150,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _invalid(why: str) -> InvalidValueError:
     return InvalidValueError(
-        f"ReplicationParameters is not valid: {why}",
+        f"ReplicationParameters: {why}",
         'an example: {"bandwidth_limit":0,"compress_level":1,"checksum":true}',
     )

@@ -177,7 +177,7 @@ class Steps:
             sizes=plan.target_sizes(job.spec),
         )
         reach("build.overlaid")
-        if not self.store.images.there([record.id]):  # this host stood still, and woke up after a takeover
+        if not self.store.images.names([record.id]):  # this host stood still, and woke up after a takeover
             self.driver.delete_image(record.id)
             return OVER
         report = self.converter.convert(

@@ -39,7 +39,7 @@ class ImageRecord:
 
 
 # Built once: to build it takes longer than to execute it.
-_THERE = sa.select(images.c.id).where(images.c.id.in_(sa.bindparam("image_ids")))
+_NAMES = sa.select(images.c.id, images.c.name).where(images.c.id.in_(sa.bindparam("image_ids")))
 
 
 class Images:
@@ -101,13 +101,14 @@ class Images:
         with self._database.read() as connection:
             return tuple(map(_record, connection.execute(query)))
 
-    def there(self, image_ids: Iterable[str]) -> frozenset[str]:
-        """Those of them that were not deleted."""
+    def names(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """By id, of those of them that were not deleted."""
         asked = tuple(filter(None, image_ids))
         if not asked:
-            return frozenset()
+            return {}
         with self._database.read() as connection:
-            return frozenset(connection.execute(_THERE, {"image_ids": asked}).scalars())
+            rows = connection.execute(_NAMES, {"image_ids": asked})
+            return {row.id: row.name for row in rows}
 
     def all(self) -> tuple[ImageRecord, ...]:
         with self._database.read() as connection:

@@ -144,3 +144,12 @@ def test_a_denial_in_one_region_holds_where_the_region_is_not_known() -> None:
     )
     assert decide([but], asked()).allowed
     assert not decide([but], asked(resource=arn(None))).allowed
+
+
+@given(st.text("ab:/*-", max_size=30), st.sampled_from(["replicationJob/*", "replicationJob/j-1"]))
+def test_a_part_of_a_name_is_never_taken_for_the_next_one(region: str, path: str) -> None:
+    """The region is the caller's text."""
+    jobs = policy(statement(Effect.ALLOW, "smc:*", f"acs:smc:*:*:{path}"))
+    for said in (region, f"cn-a:1:{path}", f"cn-a:1:replicationJob/{region}"):
+        assert not decide([jobs], asked(resource=arn(said, "sourceServer/s-1"))).allowed
+        assert decide([jobs], asked(resource=arn(said, "replicationJob/j-1"))).allowed

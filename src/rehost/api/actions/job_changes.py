@@ -34,8 +34,20 @@ WHEN: dict[str, frozenset[Status]] = {
 """The parameters that can be changed, and the statuses in which they can."""
 
 
+_ABOUT = {
+    "SystemDiskSize": "The target's system disk in GiB.",
+    "ScheduledStartTime": "When to start, within 30 days; empty: StartReplicationJob does.",
+    "ValidTime": "Expiry, 7 to 90 days from the job's creation; empty: never. Until the job is over.",
+    "DataDisk": "The target's data disks, in place of all that the job has.",
+    "Frequency": "Hours between runs. Also while it waits.",
+    "MaxNumberOfImageToKeep": "Images that are kept. Also while it waits.",
+}
+"""Where Create says what it means to leave a parameter out: here it stays as it is."""
+
+
 def _changing(parameter: Parameter) -> Parameter:
     """A parameter of Create as one of Modify: what is not given has no default, it stays."""
+    parameter = replace(parameter, about=_ABOUT.get(parameter.name, parameter.about))
     match parameter:
         case Text():
             return replace(parameter, default="")

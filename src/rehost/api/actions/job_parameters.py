@@ -31,17 +31,17 @@ MOST_PARTS = 128  # of a disk; GPT's usual table has so many
 
 TARGET_TYPES = {**choices("Image", "ContainerImage", "Instance"), "targetinstance": "Instance"}
 
-PART = (
-    Text("Device", "The source's partition.", form=DEVICE),
-    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
+_OF_PART = (
+    Number(
+        "SizeBytes",
+        "Its size on the target, which goes with the name; without both: as on the source.",
+        least=1,
+        most=LARGEST_LONG,
+    ),
     Truth("Block", "Copy it block by block.", default=True),
 )
-
-PATH_PART = (
-    Text("Path", "Where the source's partition is mounted, else its device."),
-    Number("SizeBytes", "Its size on the target; absent: as on the source.", least=1, most=LARGEST_LONG),
-    Truth("Block", "Copy it block by block.", default=True),
-)
+PART = (Text("Device", "The source's partition.", form=DEVICE), *_OF_PART)
+PATH_PART = (Text("Path", "Where the source's partition is mounted, else its device."), *_OF_PART)
 _DISK = (
     Truth("LVM", "It has logical volumes; absent: as on the source."),
     Structs("Part", "Its partitions.", members=PATH_PART, most=MOST_PARTS),
@@ -57,7 +57,7 @@ DISKS = Struct(
         Structs(
             "Data", "The data disks; absent: all of the source's.",
             members=(
-                Text("DiskId", "The source's device, /dev/sdb; absent: the next one."),
+                Text("DiskId", "The source's device, /dev/sdb; absent: its Nth data disk."),
                 Number("Size", "GiB; absent: the smallest.", least=20, most=32768),
                 *_DISK,
             ),
@@ -85,7 +85,7 @@ CREATE = (
         "DataDisk", "The target's data disks; absent: all of the source's.",
         members=(
             Number("Size", "GiB; absent: the smallest that holds the source's.", least=20, most=32768),
-            Number("Index", "The source's data disk; absent: its place here.", least=1, most=MOST_DATA_DISKS),
+            Number("Index", "The source's data disk; absent: N.", least=1, most=MOST_DATA_DISKS),
             Structs("Part", "Its partitions.", members=PART, most=MOST_PARTS),
         ),
         most=MOST_DATA_DISKS,
@@ -161,7 +161,9 @@ def check_replication(values: Values) -> None:
     try:
         replication.parse(values.text("ReplicationParameters"))
     except InvalidValueError as error:
-        raise errors.documented("InvalidReplicationParameters.Malformed", error.what, error.advice) from None
+        raise errors.documented(
+            "InvalidReplicationParameters.Malformed", f"{error.what}.", error.advice
+        ) from None
 
 
 def check_disks(values: Values) -> None:

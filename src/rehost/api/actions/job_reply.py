@@ -1,6 +1,6 @@
 """A replication job as DescribeReplicationJobs shows it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from rehost.api import times
 from rehost.api.actions import tag_parameters
@@ -12,11 +12,15 @@ from rehost.store.tags import Tag
 from rehost.store.transition import Job
 
 
-def reply(job: Job, runs: Iterable[Run], images: Collection[str], tags: tuple[Tag, ...]) -> dict[str, object]:
-    """`images`: ids of those that are there still."""
+def reply(
+    job: Job, runs: Iterable[Run], images: Mapping[str, str], tags: tuple[Tag, ...]
+) -> dict[str, object]:
+    """`images`: names by ids, of those that are there still."""
+    made = {"ImageName": images[job.image_id]} if job.image_id in images else {}
     return {
         **_asked(job),
         **_become(job),
+        **made,
         "ReplicationJobRuns": {"ReplicationJobRun": [_run(run, images) for run in runs]},
         "Tags": tag_parameters.reply(tags),
     }
@@ -151,7 +155,7 @@ FIELDS: Fields = (
     Field("ErrorCode", Kind.STRING, "Why it is InError."),
     Field("Frequency", Kind.INTEGER, "Hours."),
     Field("ImageId", Kind.STRING, "The newest image."),
-    Field("ImageName", Kind.STRING, "As it was asked for."),
+    Field("ImageName", Kind.STRING, "The newest image's; without one, as it was asked for."),
     Field("InstanceId", Kind.STRING, "The target instance, as it was asked for."),
     Field("InstanceRamRole", Kind.STRING, "As it was asked for."),
     Field("InstanceType", Kind.STRING, "As it was asked for."),
@@ -170,9 +174,16 @@ FIELDS: Fields = (
         "ReplicationJobRun",
         (
             Field("EndTime", Kind.TIME, "When the run ended; absent: it has not."),
-            Field("ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there."),
+            Field(
+                "ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there.", addition=True
+            ),
             Field("ImageId", Kind.STRING, "Its image."),
-            Field("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
+            Field(
+                "Roots",
+                Kind.STRING,
+                "Hex, by comma: of each disk, what `rehost verify` compares with.",
+                addition=True,
+            ),
             Field("StartTime", Kind.TIME, "When the run began."),
             Field("Type", Kind.STRING, "Manual or Schedule."),
         ),

@@ -1,5 +1,8 @@
 """The actions on replication jobs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rehost.api import errors
 from rehost.api.actions import (
     job_changes,
@@ -16,7 +19,7 @@ from rehost.api.idempotency import token_of
 from rehost.api.services import Call
 from rehost.api.spec import Action, Field, Kind, Resource, Text, Truth, Wrapped
 from rehost.api.values import Values
-from rehost.core.errors import NotFoundError
+from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import Event, JobState, follow
 from rehost.core.server import ServerState
 from rehost.store.jobs import JobFilter
@@ -53,7 +56,7 @@ def describe(call: Call, values: Values) -> dict[str, object]:
     found = call.store.jobs.find(call.account, want, page)
     ids = [job.id for job in found.items]
     runs, tags = call.store.runs.of_jobs(ids), call.store.tags.of(ids)
-    images = call.store.images.there(run.image_id for made in runs.values() for run in made)
+    images = call.store.images.names(run.image_id for made in runs.values() for run in made)
     groups = call.store.servers.workgroups_of([job.spec.source_id for job in found.items])
     jobs = [
         {**reply(job, runs[job.id], images, tags[job.id]), "WorkgroupId": groups.get(job.spec.source_id)}
@@ -80,26 +83,31 @@ def modify(call: Call, values: Values) -> dict[str, object]:
 
 def start(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    _check_source(call, job, Event.START)
-    call.services.lifecycle.start(job.id, call.actor)
+    with _named(job):
+        _check_source(call, job, Event.START)
+        call.services.lifecycle.start(job.id, call.actor)
     return {}
 
 
 def stop(call: Call, values: Values) -> dict[str, object]:
-    call.services.lifecycle.stop(own(call, values.text("JobId")).id, call.actor)
+    job = own(call, values.text("JobId"))
+    with _named(job):
+        call.services.lifecycle.stop(job.id, call.actor)
     return {}
 
 
 def cut_over(call: Call, values: Values) -> dict[str, object]:
     job, sync = own(call, values.text("JobId")), bool(values.truth("SyncData"))
-    _check_source(call, job, Event.CUT_OVER_SYNC if sync else Event.CUT_OVER)
-    call.services.lifecycle.cut_over(job.id, call.actor, sync=sync)
+    with _named(job):
+        _check_source(call, job, Event.CUT_OVER_SYNC if sync else Event.CUT_OVER)
+        call.services.lifecycle.cut_over(job.id, call.actor, sync=sync)
     return {}
 
 
 def delete(call: Call, values: Values) -> dict[str, object]:
     job = own(call, values.text("JobId"))
-    call.services.lifecycle.delete(job.id, call.actor)
+    with _named(job):
+        call.services.lifecycle.delete(job.id, call.actor)
     return {}
 
 
@@ -118,6 +126,15 @@ def own(call: Call, job_id: str) -> Job:
     if job.account != call.account:
         raise errors.not_found("JobId", job_id)
     return job
+
+
+@contextmanager
+def _named(job: Job) -> Iterator[None]:
+    """The state machine knows no names: what it refuses is refused of this job."""
+    try:
+        yield
+    except InvalidTransitionError as error:
+        raise errors.documented(error.code, f"{job.id}: {error.what}.", error.advice) from None
 
 
 def _check_source(call: Call, job: Job, event: Event) -> None:
@@ -182,7 +199,7 @@ ACTIONS = (
     ),
     Action(
         "ModifyReplicationJobAttribute",
-        "Change a job: most of it before it starts, name and description always.",
+        "Change a job: most of it before it starts, name and description always. What is not given stays.",
         (*_JOB_ID, *job_changes.PARAMETERS),
         modify,
         rules=job_changes.RULES,

@@ -36,8 +36,8 @@ def data_disks(inventory: Inventory, values: Values) -> tuple[DiskSpec, ...]:
     disks = values.struct("Disks")
     asked = disks.structs("Data") if disks else values.structs("DataDisk")
     specs: dict[int, DiskSpec] = {}
-    for place, wanted in enumerate(asked, 1):
-        disk, name = _wanted(inventory, wanted, place)
+    for wanted in asked:
+        disk, name = _wanted(inventory, wanted)
         if disk.index in specs:
             raise errors.documented("DataDisk.DuplicateIndex", f"{name} comes again.")
         specs[disk.index] = _disk(disk, _Asked(wanted))
@@ -47,10 +47,10 @@ def data_disks(inventory: Inventory, values: Values) -> tuple[DiskSpec, ...]:
     return tuple(specs[index] for index in sorted(specs))
 
 
-def _wanted(inventory: Inventory, asked: Values, place: int) -> tuple[Disk, str]:
-    """The source's data disk, and how the request names it: by DiskId, else by Index, else by its place."""
+def _wanted(inventory: Inventory, asked: Values) -> tuple[Disk, str]:
+    """The source's data disk, and how the request names it: by DiskId, else by Index, else by its N."""
     name = "DiskId" if asked.text("DiskId") else "Index"
-    key = asked.text("DiskId") or asked.number("Index") or place
+    key = asked.text("DiskId") or asked.number("Index") or asked.place
     for disk in inventory.data_disks:
         if key in (disk.index, disk.path):
             return disk, f"{asked.full(name)}={key}"

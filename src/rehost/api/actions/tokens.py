@@ -30,6 +30,7 @@ def create(call: Call, values: Values) -> dict[str, object]:
         values.integer("Count"),
         values.integer("TimeToLiveInDays"),
         values.text("Description"),
+        call.services.code_quota,
     )
     return {"AccessTokenCode": code, "AccessTokenId": record.id}
 

@@ -38,6 +38,7 @@ def create(call: Call, values: Values) -> dict[str, object]:
         tag_parameters.tags(values),
         token_of("CreateWorkgroup", values),
         call.actor,
+        call.services.workgroup_quota,
     )
     return {"WorkgroupId": group}
 

@@ -19,12 +19,18 @@ class Arn:
 
 def surely_matches(pattern: str, arn: Arn) -> bool:
     """For a resource whose region is not known: in every region."""
-    return matches(pattern, str(arn))
+    return _match(pattern, arn, "*" if arn.region is None else arn.region)
 
 
 def may_match(pattern: str, arn: Arn) -> bool:
     """For a resource whose region is not known: in some region."""
+    return _match(pattern, arn, arn.region)
+
+
+def _match(pattern: str, arn: Arn, region: str | None) -> bool:
+    """Part by part: the region is the caller's text, and what it has in it must not be taken for a path."""
     parts = pattern.split(":", 4)
-    if arn.region is None and len(parts) == 5:
-        parts[2] = "*"
-    return matches(":".join(parts), str(arn))
+    if len(parts) < 5:
+        return pattern == "*"
+    there = parts[2] if region is None else region
+    return all(map(matches, parts, ("acs", arn.service, there, arn.account, arn.path)))
