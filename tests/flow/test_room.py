@@ -13,7 +13,9 @@ from rehost.core.job import Event, JobState, Status
 from rehost.core.room import RunningJobs
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.runs import RunType
+from rehost.store.schema import jobs
 from tests.flow.world import World
+from tests.jobpaths import bring_to
 
 
 @pytest.fixture
@@ -99,6 +101,26 @@ def test_a_scheduled_start_waits_and_stays_one(limited: World) -> None:
     limited.until(due, JobState.SYNCING)
     (run,) = limited.store.runs.of_jobs([due])[due]
     assert run.type is RunType.SCHEDULE
+
+
+def test_a_scheduled_start_that_is_taken_back_does_not_come_again(limited: World) -> None:
+    due = limited.job(limited.register("a"), scheduled_start=time.time() - 1).id
+    waiting = limited.job(limited.register("b"), run_once=False, frequency=1, max_images=2).id
+    bring_to(limited.store, waiting, JobState.WAITING)
+    with limited.store.database.write() as connection:
+        connection.execute(jobs.update().where(jobs.c.id == waiting).values(ended=time.time() - 3601))
+    limited.lifecycle.start(jobs_of(limited, "c")[0], "tester")
+    limited.upkeep.tick()
+    for job in (due, waiting):
+        assert limited.store.jobs.get(job).wanted_type == "Schedule"
+        limited.lifecycle.stop(job, "tester")
+    limited.upkeep.tick()
+    assert [limited.store.jobs.get(job).wanted_type for job in (due, waiting)] == ["", ""]
+    assert limited.store.jobs.get(due).spec.scheduled_start is None
+    clock = limited.store.database.now
+    limited.store.database.now = lambda: clock() + 3601
+    limited.upkeep.tick()
+    assert limited.store.jobs.get(waiting).wanted_type == "Schedule", "the one after that comes in its time"
 
 
 def start_at_once(world: World, jobs: list[str]) -> None:
