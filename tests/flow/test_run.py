@@ -59,6 +59,8 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert world.driver.reports[image.id] == {"changes": []}
     kept = world.store.runs.get(run)
     assert (kept.image_id, kept.type, kept.ended is not None) == (done.image_id, RunType.MANUAL, True)
+    assert json.loads(kept.conversion)["files"] == []
+    assert json.loads(kept.boot_check)["verdict"] == "ok"
     assert world.store.assignments.get(source)[1] is None
     what = [event.what for event in world.store.events.of(job_id)]
     assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]

@@ -197,7 +197,7 @@ def list_jobs(profile_file: ProfileFile = None, as_json: Json = False) -> None:
                 job.get("Name"),
                 job["SourceId"],
                 jobview.state(job),
-                f"{job.get('Progress') or 0:.0f} %",
+                jobview.percent(job),
                 job.get("ImageId"),
             )
             for job in jobs
@@ -219,11 +219,13 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "name": found.get("Name"),
             "source": found["SourceId"],
             "status": jobview.state(found),
-            "progress": f"{found.get('Progress') or 0:.0f} %",
+            "progress": jobview.percent(found),
             **({"now": jobview.doing(found)} if jobview.doing(found) else {}),
+            **jobview.disks(found),
             "created": found.get("CreationTime"),
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
+            **jobview.times(found),
             "image": jobview.image(found),
             **jobview.roots(found),
             "runs": jobview.runs(found),
