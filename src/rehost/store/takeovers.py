@@ -123,7 +123,7 @@ class Takeovers:
         if strange := set(job_ids) - {job.id for job in left}:
             raise NotFoundError(
                 f"the host {host.name} has no unfinished job {', '.join(sorted(strange))}",
-                "see where a job is: rehost job show",
+                f"see which it has: rehost worker jobs {host.name}",
             )
         return tuple(job for job in left if not job_ids or job.id in job_ids)
 
