@@ -6,7 +6,7 @@ from rich.console import Console
 from rehost.cli import jobview
 from rehost.core.agentapi import HookReport, Phase, Progress, Result, RunReport, UnreadableExtent
 from rehost.core.round import RoundKind, RoundReport
-from rehost.store.status import copy_info, sync_info
+from rehost.store.status import WAITS_FOR_ROOM, copy_info, phase_info, sync_info
 
 DISKS = [
     {
@@ -86,6 +86,14 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
     assert jobview.failure(job) == "TargetDisk.Full: no room\nmake room"
     assert jobview.failure({"Status": "Finished"}) == ""
+
+
+@pytest.mark.parametrize("status", ["Ready", "InError", "Stopped", "Waiting"])
+def test_a_start_that_waits_for_room_is_no_end(status: str) -> None:
+    job = {"Status": status, "ErrorCode": "X", "StatusInfo": phase_info(WAITS_FOR_ROOM, "one runs")}
+    assert jobview.is_over({**job, "StatusInfo": ""}) == (status != "Ready")
+    assert not jobview.is_over(job)
+    assert (jobview.failure(job), jobview.doing(job)) == ("", "waiting for room  one runs")
 
 
 def test_a_finished_job_tells_how_its_copy_went() -> None:

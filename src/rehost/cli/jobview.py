@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rehost.core.units import bytes_text, rate_text
+from rehost.store.status import WAITS_FOR_ROOM
 
-ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
-"""Statuses in which a job does not go on by itself."""
+_ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
 
 Job = Mapping[str, Any]  # as DescribeReplicationJobs answers it
 
@@ -21,6 +21,15 @@ def status_info(job: Job) -> dict[str, Any]:
     """What StatusInfo says; it is absent while there is nothing to say."""
     info = json.loads(job.get("StatusInfo") or "{}")
     return info if isinstance(info, dict) else {}
+
+
+def is_over(job: Job) -> bool:
+    """It does not go on by itself, for now at least. A start that waits for room comes by itself."""
+    return job["Status"] in _ENDED and not waits_for_room(job)
+
+
+def waits_for_room(job: Job) -> bool:
+    return status_info(job).get("phase") == WAITS_FOR_ROOM
 
 
 def state(job: Job) -> str:
@@ -86,8 +95,8 @@ def image(job: Job) -> str:
 
 
 def failure(job: Job) -> str:
-    """What went wrong and what to do next; empty for a job that is not InError."""
-    if job["Status"] != "InError":
+    """What went wrong and what to do next; empty for a job that is not InError, or is started again."""
+    if job["Status"] != "InError" or waits_for_room(job):
         return ""
     info = status_info(job)
     lines = [f"{job.get('ErrorCode')}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]

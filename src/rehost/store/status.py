@@ -6,6 +6,8 @@ import msgspec
 
 from rehost.core.agentapi import DiskProgress, Progress, Result
 
+WAITS_FOR_ROOM = "waiting for room"  # the phase of a job whose start was asked for while others run
+
 MOST_PLACES = 100  # of unreadable bytes that are listed; the run's report has all
 
 
