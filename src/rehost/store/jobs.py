@@ -18,7 +18,7 @@ from rehost.core.server import ServerState
 from rehost.store import serverrow, tokens, transition
 from rehost.store.assignments import unknown
 from rehost.store.database import Database
-from rehost.store.events import note
+from rehost.store.events import REMOVED, note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, Pages, all_of, given
 from rehost.store.schedule import HOUR, first_is_due, next_is_due
@@ -157,7 +157,7 @@ class Jobs:
             gone = sa.delete(jobs).where(jobs.c.id == job_id, transition.is_in(JobState.DELETING))
             if connection.execute(gone).rowcount:
                 forget(connection, job_id)
-                note(connection, self._database.now(), job_id, "rehost", "REMOVE")
+                note(connection, self._database.now(), job_id, "rehost", REMOVED)
 
 
 def _grounds() -> sa.Select[Any]:
