@@ -86,6 +86,9 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
     assert jobview.failure(job) == "TargetDisk.Full: no room\nmake room"
     assert jobview.failure({"Status": "Finished"}) == ""
+    assert (
+        jobview.failure({"Status": "Deleting", "StatusInfo": info}) == "TargetDisk.Full: no room\nmake room"
+    )
 
 
 @pytest.mark.parametrize("status", ["Ready", "InError", "Stopped", "Waiting"])

@@ -123,6 +123,19 @@ def test_a_scheduled_start_that_is_taken_back_does_not_come_again(limited: World
     assert limited.store.jobs.get(waiting).wanted_type == "Schedule", "the one after that comes in its time"
 
 
+def test_a_scheduled_start_waits_for_a_host_and_says_so(world: World) -> None:
+    world.store.hosts.join(Presence("h-1", "one", HostKind.WORKER, "", 7443, 1 << 40, "0.1", "", "keys"))
+    world.store.hosts.drain("one", True)
+    due = world.job(world.register(), scheduled_start=time.time() - 1).id
+    for _ in range(3):
+        world.upkeep.tick()
+    assert why(world, due) == "none of 1 hosts takes new jobs"
+    assert [event.what for event in world.store.events.of(due)] == ["CREATE", "WAIT"]
+    world.store.hosts.drain("one", False)
+    world.upkeep.tick()
+    assert (world.store.jobs.get(due).state, world.store.jobs.get(due).host) == (JobState.PREPARING, "h-1")
+
+
 def start_at_once(world: World, jobs: list[str]) -> None:
     threads = [threading.Thread(target=world.lifecycle.start, args=(job, "tester")) for job in jobs]
     for thread in threads:

@@ -95,11 +95,12 @@ def image(job: Job) -> str:
 
 
 def failure(job: Job) -> str:
-    """What went wrong and what to do next; empty for a job that is not InError, or is started again."""
-    if job["Status"] != "InError" or waits_for_room(job):
-        return ""
+    """What went wrong and what to do next, of a job that is InError or cannot be deleted; else empty."""
     info = status_info(job)
-    lines = [f"{job.get('ErrorCode')}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
+    if waits_for_room(job) or (job["Status"] != "InError" and "error_msg" not in info):
+        return ""
+    code = job.get("ErrorCode") or info.get("error_code")
+    lines = [f"{code}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
     return "\n".join(line for line in lines if line)
 
 

@@ -26,13 +26,13 @@ def offline_info(progress: Progress | None, since: float) -> str:
     return _text({"phase": "source offline", "message": message, "disks": disks})
 
 
-def host_away_info(host: str, since: float) -> str:
+def host_away_info(host: str, since: float, *, deleting: bool = False) -> str:
     """While no host that has a job's volumes is there; `since` 0: its own was stopped in order."""
     how = f"was last heard of before {_time(since)}" if since else "is stopped"
-    message = (
-        f"the host {host} {how}, and none that is at work has its volumes too; the job goes on when rehost is"
-        f" started there again. To copy it anew to another host: rehost worker resync {host}"
-    )
+    then = "goes on when rehost is started there again. To copy it anew to another host: rehost worker resync"
+    if deleting:
+        then = "is deleted when rehost is started there again. If it never will be: rehost worker forget"
+    message = f"the host {host} {how}, and none that is at work has its volumes too; the job {then} {host}"
     return _text({"phase": "host away", "message": message})
 
 
