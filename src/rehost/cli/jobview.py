@@ -12,7 +12,8 @@ from rich.text import Text
 from rehost.core.units import bytes_text, rate_text
 from rehost.store.status import WAITS_FOR_ROOM
 
-_ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
+_OVER = frozenset({"Finished", "Expired", "Deleting"})
+_ENDED = _OVER | {"InError", "Stopped", "Waiting"}
 
 Job = Mapping[str, Any]  # as DescribeReplicationJobs answers it
 
@@ -52,8 +53,8 @@ def doing(job: Job) -> str:
 
 
 def periodic(job: Job) -> str:
-    """When a job runs again and what it keeps; empty for one that runs once."""
-    if job.get("RunOnce", True):
+    """When a job runs again and what it keeps; empty for one that runs once, or is over."""
+    if job.get("RunOnce", True) or job["Status"] in _OVER:
         return ""
     return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
 
@@ -61,7 +62,7 @@ def periodic(job: Job) -> str:
 def times(job: Job) -> dict[str, str]:
     """When a job that has not begun starts by itself, and when one that is not over expires."""
     begins = job.get("ScheduledStartTime") if job["Status"] == "Ready" else None
-    expires = None if job["Status"] in ("Finished", "Expired", "Deleting") else job.get("ValidTime")
+    expires = None if job["Status"] in _OVER else job.get("ValidTime")
     return {name: when for name, when in (("starts", begins), ("valid until", expires)) if when}
 
 
