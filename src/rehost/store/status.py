@@ -1,5 +1,6 @@
 """StatusInfo: the JSON that says more of a job or a source server than its state."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -19,10 +20,14 @@ def sync_info(progress: Progress) -> str:
 
 
 def offline_info(progress: Progress | None, since: float) -> str:
-    """While a copy waits for its source server; what is known of the disks stays readable."""
+    """While a copy waits for its source server; what is known of the disks stays readable, but that they
+    stand still."""
     when = _time(since)
     message = f"the source server was last heard of at {when}; the copy goes on when its agent is back"
-    disks = [] if progress is None else [_disk(disk, progress.round) for disk in progress.disks]
+    disks = []
+    if progress is not None:
+        still = [replace(disk, rate=0.0, send_rate=0.0, eta=None) for disk in progress.disks]
+        disks = [_disk(disk, progress.round) for disk in still]
     return _text({"phase": "source offline", "message": message, "disks": disks})
 
 
