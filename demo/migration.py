@@ -76,7 +76,7 @@ class Migration:
         while True:
             now = self.describe(job)
             show(now)
-            if now["Status"] in jobview.ENDED:
+            if jobview.is_over(now):
                 break
             time.sleep(LOOK)
         if now["Status"] != "Finished":

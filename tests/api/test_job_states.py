@@ -103,6 +103,19 @@ def test_only_what_is_over_has_an_end_and_no_transition_instance(world: World, s
     assert ("EndTime" in shown, "TransitionInstanceId" in shown) == (over, not over)
 
 
+def test_what_happened_to_a_job_is_told_when_it_is_gone_to_its_account_only(world: World) -> None:
+    job = made(world, world.source().id)
+    call(world, "DeleteReplicationJob", JobId=job)
+    world.store.jobs.remove(job)
+    happened = events(world, job)["Events"]["Event"]
+    assert [(event["Event"], event["Actor"]) for event in happened] == [
+        ("CREATE", world.key.id), ("DELETE", world.key.id), ("REMOVE", "rehost"),
+    ]  # fmt: skip
+    stranger = world.store.keys.create("two")
+    reply = call(world, "DescribeReplicationJobEvents", key=stranger, JobId=job)[1]
+    assert reply["Code"] == "InvalidJobId.NotFound"
+
+
 def events(world: World, job: str, **page: str) -> dict[str, Any]:
     status, reply = call(world, "DescribeReplicationJobEvents", JobId=job, **page)
     assert status == 200, reply

@@ -9,7 +9,7 @@ from rehost.api import times
 from rehost.api.actions import ACTIONS
 from rehost.core.agentapi import DiskProgress, Phase, Progress, Result, RunReport
 from rehost.core.job import Event, JobState
-from rehost.core.round import RoundKind
+from rehost.core.round import RoundKind, RoundReport
 from rehost.core.server import GIB, Disk
 from tests.api.signed import call
 from tests.api.world import INVENTORY, MIB, World
@@ -342,17 +342,25 @@ def test_a_repeated_request_is_answered_whatever_has_become_of_the_job(world: Wo
     assert (status, reply["Code"]) == (400, "IdempotentParameterMismatch")
 
 
-def test_a_run_tells_the_roots_over_what_it_copied(world: World) -> None:
+def test_a_run_tells_what_it_copied_and_what_it_made(world: World) -> None:
     source = world.source()
     job = made(world, source.id)
     call(world, "StartReplicationJob", JobId=job)
     (run,) = described(world, job)["ReplicationJobRuns"]["ReplicationJobRun"]
     assert "Roots" not in run
     (started,) = world.store.runs.of_jobs([job])[job]
-    report = RunReport(("ab" * 32, "cd" * 32), (), 0, 0, 0, 0.0, 1.0, 2.0)
+    final = RoundReport(RoundKind.FINAL, 1, 9, 8, 7, 1.5)
+    report = RunReport(("ab" * 32, "cd" * 32), (final,), 3 << 32, 2 << 32, 0, 0.25, 1.0, 2.0)
     assert world.store.runs.record_result(source.id, Result(started.id, started.generation, report))
     (run,) = described(world, job)["ReplicationJobRuns"]["ReplicationJobRun"]
     assert run["Roots"] == "ab" * 32 + "," + "cd" * 32
+    assert (run["Rounds"], run["Read"], run["Sent"], run["FreezeSeconds"]) == (1, 3 << 32, 2 << 32, 0.25)
+    assert not {"Conversion", "BootCheck", "Error"} & run.keys()
+    world.store.runs.note_image(started.id, "m-1", '{"files":[]}', '{"verdict":"ok"}')
+    world.store.runs.note_error(started.id, "X: no room")
+    (run,) = described(world, job)["ReplicationJobRuns"]["ReplicationJobRun"]
+    assert (run["Conversion"], run["BootCheck"]) == ('{"files":[]}', '{"verdict":"ok"}')
+    assert run["Error"] == "X: no room"
 
 
 def test_start(world: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from demo.control_plane import PROGRAM
 from rehost.block.layer import chain
-from rehost.cli import datafolder
+from rehost.cli import datafolder, storage
 from rehost.cli.backup import back_up, bring_back
 from rehost.core.errors import DataFolderError
 from tests.cli.again import contents, run_once
@@ -70,6 +70,21 @@ def test_records_in_postgresql_by_its_own_tools(plane: ControlPlane, url: str, t
     assert contents(plane, second) == list(agent.contents)
 
 
+def test_restored_at_one_of_several_hosts(plane: ControlPlane, url: str, tmp_path: Path) -> None:
+    """The images of the others are where they were."""
+    plane.start(database=url)
+    agent = Agent(plane)
+    image = run_once(plane, agent, agent.create_job(run_once=False, frequency=12, max_images=2))
+    plane.stop()
+    other = tmp_path / "other"
+    shutil.copytree(plane.data / "keys", other / "keys")
+    (other / datafolder.URL_FILE).write_text(url)
+    assert rehost("restore", "--data", other)["lost"] == []
+    assert rehost("restore", "--data", plane.data)["lost"] == []
+    shutil.rmtree(plane.data / "images" / image)
+    assert rehost("restore", "--data", plane.data)["lost"] == [image]
+
+
 def test_a_backup_is_for_its_owner_and_has_what_is_sealed(plane: ControlPlane, tmp_path: Path) -> None:
     plane.start()
     agent = Agent(plane)
@@ -90,8 +105,33 @@ def test_a_backup_is_for_its_owner_and_has_what_is_sealed(plane: ControlPlane, t
 
 def test_without_volumes(plane: ControlPlane, tmp_path: Path) -> None:
     plane.start()
-    assert back_up(plane.data, tmp_path / "backup", False, silent).jobs == ()
-    assert not (tmp_path / "backup/replicas").exists()
+    image = run_once(
+        plane, agent := Agent(plane), agent.create_job(run_once=False, frequency=12, max_images=2)
+    )
+    plane.stop()
+    backup, lost = tmp_path / "backup", tmp_path / "lost"
+    assert back_up(plane.data, backup, False, silent).jobs == ()
+    assert not (backup / "replicas").exists()
+    plane.data.rename(lost)
+    with pytest.raises(DataFolderError, match="made without replicas and images"):
+        bring_back(backup, plane.data)
+    for name in ("replicas", "images"):
+        (lost / name).rename(plane.data / name)
+    assert not any(rehost("restore", backup, "--data", plane.data).values())
+    assert contents(plane, image) == list(agent.contents)
+
+
+def test_where_volumes_lie_elsewhere_they_are_found_again(tmp_path: Path, cache: Path) -> None:
+    data, nas, backup = tmp_path / "data", tmp_path / "nas", tmp_path / "backup"
+    data.mkdir()
+    with closing(ControlPlane(data, cache, volumes=nas, name="one")) as plane:
+        plane.start()
+        agent = Agent(plane)
+        image = run_once(plane, agent, agent.create_job(run_once=False, frequency=12, max_images=2))
+        back_up(data, backup, False, silent)
+    shutil.rmtree(data)
+    assert not any(rehost("restore", backup, "--data", data).values())
+    assert (storage.find(data) / "images" / image).is_dir()
 
 
 def test_what_a_killed_backup_has_left_is_in_nobodys_way(plane: ControlPlane, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_a_killed_worker_in_the_middle_of_a_copy(hosts: Hosts) -> None:
     assert alive == next(name for name in WORKERS if name != dead)
     (image,) = LocalDriver(hosts[alive].data, hosts.volumes).images()
     assert (image.state, image.run) == ("ready", first.run)
+    assert [each["JobId"] for each in hosts.command("jobs", alive)] == [job]
+    assert hosts.command("jobs", dead) == []
 
 
 def test_a_worker_that_wakes_up_after_its_job_was_taken_over_cannot_write(hosts: Hosts) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rehost.cli import jobview
 from rehost.core.agentapi import HookReport, Phase, Progress, Result, RunReport, UnreadableExtent
 from rehost.core.round import RoundKind, RoundReport
-from rehost.store.status import copy_info, sync_info
+from rehost.store.status import WAITS_FOR_ROOM, copy_info, phase_info, sync_info
 
 DISKS = [
     {
@@ -36,13 +36,36 @@ def test_a_copy_shows_the_round_and_each_disk_on_a_narrow_terminal() -> None:
     info = {"phase": "copying", "round": 2, "kind": "delta", "disks": DISKS}
     job = {"Status": "Running", "BusinessStatus": "Syncing", "Progress": 41.6, "StatusInfo": json.dumps(info)}
     lines = picture(job).splitlines()
-    assert lines[0].split() == ["Running/Syncing", "42", "%", "copying", "round", "2", "(delta)"]
+    assert lines[0].split() == ["Running/Syncing", "41", "%", "copying", "round", "2", "(delta)"]
     assert "…" not in "".join(lines)
     for word in ("1.0 MiB", "4.0 MiB", "2.0 MiB", "512.0 KiB", "1.0 KiB/s", "1:10"):
         assert word in lines[2]
     assert lines[3].split()[-1] == "-"
     told = "2.0 KiB/s on the wire, 3.0 MiB written meanwhile, 8.0 KiB unreadable, zero in the copy"
     assert " ".join("".join(lines[4:]).split()) == told
+
+
+def test_a_copy_shows_each_disk_without_a_live_picture_too() -> None:
+    job = {"Status": "Running", "StatusInfo": json.dumps({"phase": "copying", "disks": DISKS})}
+    assert jobview.disks(job) == {
+        "disk 0": "1.0 MiB of 4.0 MiB, 3.0 MiB left, 2.0 MiB read, 512.0 KiB sent, 1.0 KiB/s, ETA 1:10,"
+        " 3.0 MiB written meanwhile",
+        "disk 1": "0 B of 0 B, 0 B left, 0 B read, 0 B sent, 0 B/s, ETA -",
+    }
+    assert jobview.disks({"Status": "Finished"}) == {}
+
+
+def test_what_runs_is_never_at_100_per_cent() -> None:
+    assert jobview.percent({"Progress": 99.97}) == "99 %"
+    assert jobview.percent({"Progress": 100.0}) == "100 %"
+    assert jobview.percent({}) == "0 %"
+
+
+def test_when_a_job_begins_and_expires_is_shown_while_it_matters() -> None:
+    given = {"ScheduledStartTime": "2030-01-01T00:00:00Z", "ValidTime": "2030-02-01T00:00:00Z"}
+    assert list(jobview.times({"Status": "Ready", **given})) == ["starts", "valid until"]
+    assert list(jobview.times({"Status": "Waiting", **given})) == ["valid until"]
+    assert jobview.times({"Status": "Finished", **given}) == {}
 
 
 def test_a_job_without_disks_is_one_line() -> None:
@@ -63,6 +86,17 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     job = {"Status": "InError", "ErrorCode": "TargetDisk.Full", "StatusInfo": info}
     assert jobview.failure(job) == "TargetDisk.Full: no room\nmake room"
     assert jobview.failure({"Status": "Finished"}) == ""
+    assert (
+        jobview.failure({"Status": "Deleting", "StatusInfo": info}) == "TargetDisk.Full: no room\nmake room"
+    )
+
+
+@pytest.mark.parametrize("status", ["Ready", "InError", "Stopped", "Waiting"])
+def test_a_start_that_waits_for_room_is_no_end(status: str) -> None:
+    job = {"Status": status, "ErrorCode": "X", "StatusInfo": phase_info(WAITS_FOR_ROOM, "one runs")}
+    assert jobview.is_over({**job, "StatusInfo": ""}) == (status != "Ready")
+    assert not jobview.is_over(job)
+    assert (jobview.failure(job), jobview.doing(job)) == ("", "waiting for room  one runs")
 
 
 def test_a_finished_job_tells_how_its_copy_went() -> None:
@@ -120,6 +154,19 @@ def test_runs_are_listed_with_their_images() -> None:
         ["2026-01-01T13:00:00Z", "Schedule", "-", "(not", "ended)"],
     ]
     assert jobview.runs({"Status": "Ready"}) == jobview.image({"Status": "Ready"}) == ""
+
+
+def test_of_each_run_is_told_what_it_took_and_what_it_made() -> None:
+    run = {
+        "StartTime": "2026-01-01T00:00:00Z", "EndTime": "2026-01-01T01:00:00Z", "Type": "Manual",
+        "ImageId": "m-1", "Rounds": 3, "Read": 3 << 20, "Sent": 1 << 20, "FreezeSeconds": 0.25,
+        "Conversion": '{"files":[{"path":"/etc/fstab"}]}', "BootCheck": '{"verdict":"ok"}',
+    }  # fmt: skip
+    job = {"ReplicationJobRuns": {"ReplicationJobRun": [run, {**run, "Error": "X: no room"}]}}
+    took = "3 rounds, 3.0 MiB read, 1.0 MiB sent  frozen for 0.25 s  1 files changed  boot check ok"
+    first, second = jobview.runs(job).splitlines()
+    assert first == f"2026-01-01T00:00:00Z Manual    m-1  {took}"
+    assert second == f"{first}  X: no room"
 
 
 def test_a_deleted_image_is_said_to_be() -> None:

@@ -74,6 +74,19 @@ def test_an_image_comes_from_a_sealed_replica_and_ends_ready(driver: Driver) -> 
     assert [image.id for image in driver.images()] == ["m-1"]
 
 
+def test_how_an_image_was_made_is_told_once_it_is_known(driver: Driver) -> None:
+    seal(driver)
+    driver.create_image("m-1", "j-1", "web")
+    assert driver.conversion("m-1") is None
+    assert driver.boot_evidence("m-1") is None
+    driver.record_conversion("m-1", {"changes": []})
+    assert driver.conversion("m-1") == {"changes": []}
+    with pytest.raises(NotFoundError):
+        driver.conversion("m-2")
+    with pytest.raises(NotFoundError):
+        driver.boot_evidence("m-2")
+
+
 def test_no_image_of_a_replica_that_may_still_change(driver: Driver) -> None:
     driver.create_replica("j-1", SPECS, 1, "r-1")
     with pytest.raises(VolumeError, match="not sealed"):

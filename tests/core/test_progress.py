@@ -54,6 +54,14 @@ def test_a_run_that_takes_what_is_expected_moves_with_the_clock(takes: dict[Stag
         now += takes[stage]
 
 
+def test_a_stage_that_is_taken_over_keeps_what_those_before_it_took() -> None:
+    course = p.entered(copying(), Stage.BUILDING, 61.0)
+    again = p.resumed(course, Stage.BUILDING, 90.0, MEASURED)
+    assert p.percent(again, 0.0) == pytest.approx(p.percent(course, 0.0))
+    assert again.since == 90.0
+    assert p.resumed(None, Stage.BUILDING, 90.0, MEASURED) == p.begun(Stage.BUILDING, 90.0, MEASURED)
+
+
 def test_a_boot_check_that_takes_ever_longer_moves_on_and_is_not_at_99() -> None:
     course = p.entered(copying(), Stage.BUILDING, 61.0)
     course = p.entered(course, Stage.CHECKING, 76.0)

@@ -62,6 +62,28 @@ def test_the_service_is_started_again_and_the_nightly_backup_is_made(machine: Ho
 
 
 @pytest.mark.lab
+def test_the_same_unit_is_a_workers_and_has_volumes_elsewhere_when_it_may_write_there(machine: Host) -> None:
+    def again(line: str) -> None:
+        machine.sh(f"echo '{line}' > /etc/default/rehost; systemctl daemon-reload; systemctl restart rehost")
+
+    def says(text: str) -> None:
+        log = "journalctl -u rehost"
+        until(lambda: text in machine.sh(log), lambda: machine.sh(log), 60)
+
+    machine.sh("mkdir -p /mnt/nas /etc/systemd/system/rehost.service.d")
+    options = machine.sh("cut -d '\"' -f 2 /etc/default/rehost")
+    with_volumes = f'REHOST_OPTIONS="{options} --volumes /mnt/nas"'
+    again(with_volumes)
+    says("/mnt/nas cannot be used: Read-only file system")
+    drop_in = "/etc/systemd/system/rehost.service.d/nas.conf"
+    machine.sh(f"printf '[Service]\\nReadWritePaths=/mnt/nas\\n' > {drop_in}")
+    again(with_volumes)
+    until(lambda: "replicas" in machine.sh("ls /mnt/nas"), lambda: machine.sh("journalctl -u rehost"), 60)
+    again("REHOST_COMMAND=worker")
+    says("a worker needs the database of a control plane")
+
+
+@pytest.mark.lab
 @pytest.mark.vm
 def test_the_helper_vm_is_built_and_boots_within_the_units_limits(machine: Host) -> None:
     machine.sh(f"cat > /run/build.py <<'end'\n{BUILD}\nend")

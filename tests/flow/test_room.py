@@ -13,7 +13,9 @@ from rehost.core.job import Event, JobState, Status
 from rehost.core.room import RunningJobs
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.runs import RunType
+from rehost.store.schema import jobs
 from tests.flow.world import World
+from tests.jobpaths import bring_to
 
 
 @pytest.fixture
@@ -99,6 +101,39 @@ def test_a_scheduled_start_waits_and_stays_one(limited: World) -> None:
     limited.until(due, JobState.SYNCING)
     (run,) = limited.store.runs.of_jobs([due])[due]
     assert run.type is RunType.SCHEDULE
+
+
+def test_a_scheduled_start_that_is_taken_back_does_not_come_again(limited: World) -> None:
+    due = limited.job(limited.register("a"), scheduled_start=time.time() - 1).id
+    waiting = limited.job(limited.register("b"), run_once=False, frequency=1, max_images=2).id
+    bring_to(limited.store, waiting, JobState.WAITING)
+    with limited.store.database.write() as connection:
+        connection.execute(jobs.update().where(jobs.c.id == waiting).values(ended=time.time() - 3601))
+    limited.lifecycle.start(jobs_of(limited, "c")[0], "tester")
+    limited.upkeep.tick()
+    for job in (due, waiting):
+        assert limited.store.jobs.get(job).wanted_type == "Schedule"
+        limited.lifecycle.stop(job, "tester")
+    limited.upkeep.tick()
+    assert [limited.store.jobs.get(job).wanted_type for job in (due, waiting)] == ["", ""]
+    assert limited.store.jobs.get(due).spec.scheduled_start is None
+    clock = limited.store.database.now
+    limited.store.database.now = lambda: clock() + 3601
+    limited.upkeep.tick()
+    assert limited.store.jobs.get(waiting).wanted_type == "Schedule", "the one after that comes in its time"
+
+
+def test_a_scheduled_start_waits_for_a_host_and_says_so(world: World) -> None:
+    world.store.hosts.join(Presence("h-1", "one", HostKind.WORKER, "", 7443, 1 << 40, "0.1", "", "keys"))
+    world.store.hosts.drain("one", True)
+    due = world.job(world.register(), scheduled_start=time.time() - 1).id
+    for _ in range(3):
+        world.upkeep.tick()
+    assert why(world, due) == "none of 1 hosts takes new jobs"
+    assert [event.what for event in world.store.events.of(due)] == ["CREATE", "WAIT"]
+    world.store.hosts.drain("one", False)
+    world.upkeep.tick()
+    assert (world.store.jobs.get(due).state, world.store.jobs.get(due).host) == (JobState.PREPARING, "h-1")
 
 
 def start_at_once(world: World, jobs: list[str]) -> None:

@@ -32,7 +32,7 @@ from tests.flow.world import INVENTORY, REPORT, ROOTS, World
 
 
 def half_copied(run: str) -> Progress:
-    disk = DiskProgress(0, 100, 50, 50, 50, 50, 1.0, None)
+    disk = DiskProgress(0, 100, 50, 50, 50, 50, 1.0, 50.0)
     return Progress(run, 1, Phase.COPYING, 1, RoundKind.BASELINE, (disk,))
 
 
@@ -59,6 +59,8 @@ def test_a_run_goes_from_start_to_image(world: World) -> None:
     assert world.driver.reports[image.id] == {"changes": []}
     kept = world.store.runs.get(run)
     assert (kept.image_id, kept.type, kept.ended is not None) == (done.image_id, RunType.MANUAL, True)
+    assert json.loads(kept.conversion)["files"] == []
+    assert json.loads(kept.boot_check)["verdict"] == "ok"
     assert world.store.assignments.get(source)[1] is None
     what = [event.what for event in world.store.events.of(job_id)]
     assert what == ["CREATE", "START", "PREPARED", "SYNCED", "PROCESSED", "CLEANED"]
@@ -496,7 +498,7 @@ def test_a_source_that_is_offline_is_said_and_its_copy_waits(world: World) -> No
     assert (waiting.state, waiting.progress) == (JobState.SYNCING, before.progress)
     assert info["phase"] == "source offline"
     assert "goes on when its agent is back" in info["message"]
-    assert info["disks"][0]["done"] == 50
+    assert (info["disks"][0]["done"], info["disks"][0]["rate"], info["disks"][0]["eta"]) == (50, 0.0, None)
     assert world.copied(source, run)
     world.until(job_id, JobState.FINISHED)
 

@@ -7,11 +7,12 @@ from string import ascii_lowercase
 import pytest
 
 from rehost.core.agentapi import Register
-from rehost.core.job import Event
+from rehost.core.job import Event, JobState
 from rehost.flow.takeover import Takeover
 from rehost.store.hosts import HostKind, Presence
 from rehost.store.jobspec import JobSpec
 from rehost.store.runs import RunType
+from rehost.store.schema import jobs
 from rehost.store.store import Store
 from tests.api.world import Workflows
 from tests.postgresql import Cluster
@@ -55,6 +56,20 @@ def test_hosts_share_what_a_dead_one_ran(store: Store) -> None:
     assert running(store) == {"h-1": 3, "h-2": 0, "h-dead": 3}
     takeover(store, "h-2").tick()
     assert running(store) == {"h-1": 3, "h-2": 3, "h-dead": 0}
+
+
+def test_a_job_that_is_to_be_deleted_says_that_its_host_is_away(store: Store) -> None:
+    """It has nothing to run, and only its host has what is to be released."""
+    alone = replace(DEAD, id="h-3", name="alone", volumes="")
+    store.hosts.join(alone, LONG)
+    job = store.jobs.in_states(JobState.PREPARING)[0]
+    with store.database.write() as connection:
+        connection.execute(jobs.update().where(jobs.c.id == job.id).values(host="h-3"))
+    store.jobs.apply(job.id, Event.FAIL, "k")
+    store.jobs.apply(job.id, Event.DELETE, "k")
+    store.hosts.join(alone, OVER)
+    takeover(store, "h-1").tick()
+    assert "rehost worker forget alone" in store.jobs.get(job.id).status_info
 
 
 def test_nothing_waits_long_for_a_host_that_does_not_take_its_share(store: Store) -> None:

@@ -207,6 +207,8 @@ def test_what_a_host_that_is_away_ran_is_another_ones(
     run = begin(several)
     for event in events:
         several.runs.apply(run, event, "k")
+    several.runs.pass_time([run.id])
+    shown = several.jobs.get(run.job).progress
     assert several.takeovers.orphans() == ()
     assert several.takeovers.take(several.jobs.get(run.job), "h-2", "k") is None
     several.hosts.join(replace(ONE, volumes="nas"), OVER)
@@ -216,6 +218,7 @@ def test_what_a_host_that_is_away_ran_is_another_ones(
     assert taken is not None
     assert (taken.id, taken.generation, taken.host) == (run.id, run.generation + 1, "h-2")
     assert (several.jobs.get(run.job).state, several.jobs.get(run.job).host) == (after, "h-2")
+    assert several.jobs.get(run.job).progress == shown > 0
     assert several.takeovers.take(orphan.job, "h-3", "k") is None
     with pytest.raises(InvalidTransitionError, match="a newer one goes on"):
         several.runs.apply(run, Event.FAIL, "k")

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ def back_up(data: Path, target: Path, volumes: bool, say: Callable[[str], None])
     building = folders.begin(target)
     building.chmod(0o700)
     copying.copy_folder(data / "keys", building / "keys")
-    _copy_present(data, building)
+    _copy_present(data, building, _FILES if volumes else (*_FILES, storage.FILE))
     records = datafolder.records(data)
     if isinstance(records, Path):
         _copy_records(records / DATABASE_FILE, building / DATABASE_FILE)
@@ -74,8 +74,8 @@ def back_up(data: Path, target: Path, volumes: bool, say: Callable[[str], None])
     return BackedUp(str(target), DATABASE_FILE if isinstance(records, Path) else "", jobs, images)
 
 
-def _copy_present(data: Path, target: Path) -> None:
-    for name in _FILES:
+def _copy_present(data: Path, target: Path, names: Iterable[str]) -> None:
+    for name in names:
         if (data / name).exists():
             write_file(target / name, (data / name).read_bytes(), 0o600)
 
@@ -139,6 +139,19 @@ def bring_back(backup: Path, data: Path) -> None:
     if not datafolder.is_backup(data):
         if (data / "keys").exists() or (data / DATABASE_FILE).exists():
             raise DataFolderError(f"{data} has a control plane's data", "move it away first: mv it aside")
+        _check_volumes(backup, data)
         datafolder.mark_backup(data)
     copying.copy_folder(backup, data)
     reach("restore.copied")
+
+
+def _check_volumes(backup: Path, data: Path) -> None:
+    """Where there is none of the images the records would forget all."""
+    found = storage.find(backup)
+    volumes = data if found == backup else found
+    if not any((folder / "images").is_dir() for folder in (backup, volumes)):
+        raise DataFolderError(
+            f"{backup} was made without replicas and images, and {volumes} has none",
+            f"put both folders there first, as they are or from their snapshot; if they are lost:"
+            f" mkdir -p {volumes}/replicas {volumes}/images",
+        )

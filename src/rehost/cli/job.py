@@ -135,7 +135,9 @@ def start(
         client.call("StartReplicationJob", {"JobId": job})
         if and_watch:
             _end(_watch(client, job, as_json), as_json)
-    _said(as_json, job, f"{job} is started; rehost job watch {job} shows how it goes")
+        waits = jobview.waits_for_room(find(client, job))
+    what = "waits for room" if waits else "is started"
+    _said(as_json, job, f"{job} {what}; rehost job watch {job} shows how it goes")
 
 
 @app.command()
@@ -197,7 +199,7 @@ def list_jobs(profile_file: ProfileFile = None, as_json: Json = False) -> None:
                 job.get("Name"),
                 job["SourceId"],
                 jobview.state(job),
-                f"{job.get('Progress') or 0:.0f} %",
+                jobview.percent(job),
                 job.get("ImageId"),
             )
             for job in jobs
@@ -219,11 +221,13 @@ def show(job: JobId, profile_file: ProfileFile = None, as_json: Json = False) ->
             "name": found.get("Name"),
             "source": found["SourceId"],
             "status": jobview.state(found),
-            "progress": f"{found.get('Progress') or 0:.0f} %",
+            "progress": jobview.percent(found),
             **({"now": jobview.doing(found)} if jobview.doing(found) else {}),
+            **jobview.disks(found),
             "created": found.get("CreationTime"),
             "started": found.get("StartTime"),
             "ended": found.get("EndTime"),
+            **jobview.times(found),
             "image": jobview.image(found),
             **jobview.roots(found),
             "runs": jobview.runs(found),
@@ -270,10 +274,10 @@ def find(client: Client, job: str) -> Reply:
 def _watch(client: Client, job: str, quiet: bool) -> Reply:
     """The job as it was when it ended."""
     found = find(client, job)
-    if found["Status"] == "Ready":
+    if found["Status"] == "Ready" and not jobview.waits_for_room(found):
         note(f"{job} is not started: rehost job start {job}")
     with Live(console=stderr(), auto_refresh=False, transient=True) as picture:
-        while found["Status"] not in jobview.ENDED:
+        while not jobview.is_over(found):
             if not quiet:
                 picture.update(jobview.live(found), refresh=True)
             time.sleep(LOOK)

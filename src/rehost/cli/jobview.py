@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rehost.core.units import bytes_text, rate_text
+from rehost.store.status import WAITS_FOR_ROOM
 
-ENDED = frozenset({"Finished", "InError", "Stopped", "Expired", "Waiting", "Deleting"})
-"""Statuses in which a job does not go on by itself."""
+_OVER = frozenset({"Finished", "Expired", "Deleting"})
+_ENDED = _OVER | {"InError", "Stopped", "Waiting"}
 
 Job = Mapping[str, Any]  # as DescribeReplicationJobs answers it
 
@@ -23,8 +24,22 @@ def status_info(job: Job) -> dict[str, Any]:
     return info if isinstance(info, dict) else {}
 
 
+def is_over(job: Job) -> bool:
+    """It does not go on by itself, for now at least. A start that waits for room comes by itself."""
+    return job["Status"] in _ENDED and not waits_for_room(job)
+
+
+def waits_for_room(job: Job) -> bool:
+    return status_info(job).get("phase") == WAITS_FOR_ROOM
+
+
 def state(job: Job) -> str:
     return "/".join(part for part in (job["Status"], job.get("BusinessStatus")) if part)
+
+
+def percent(job: Job) -> str:
+    """Rounded down: 100 % is what has ended."""
+    return f"{int(job.get('Progress') or 0)} %"
 
 
 def doing(job: Job) -> str:
@@ -38,20 +53,39 @@ def doing(job: Job) -> str:
 
 
 def periodic(job: Job) -> str:
-    """When a job runs again and what it keeps; empty for one that runs once."""
-    if job.get("RunOnce", True):
+    """When a job runs again and what it keeps; empty for one that runs once, or is over."""
+    if job.get("RunOnce", True) or job["Status"] in _OVER:
         return ""
     return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
 
 
+def times(job: Job) -> dict[str, str]:
+    """When a job that has not begun starts by itself, and when one that is not over expires."""
+    begins = job.get("ScheduledStartTime") if job["Status"] == "Ready" else None
+    expires = None if job["Status"] in _OVER else job.get("ValidTime")
+    return {name: when for name, when in (("starts", begins), ("valid until", expires)) if when}
+
+
 def runs(job: Job) -> str:
     """A line for each run, the oldest first."""
-    lines = (
-        f"{run['StartTime']} {run['Type']:8}  {run.get('ImageId') or '-'}"
-        f"{' (deleted)' if run.get('ImageDeleted') else ''}{'' if run.get('EndTime') else '  (not ended)'}"
-        for run in _runs(job)
-    )
-    return "\n".join(lines)
+    return "\n".join(map(_run, _runs(job)))
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    """When it began, its image, and what it took; an older rehost told less of it."""
+    image = f"{run.get('ImageId') or '-'}{' (deleted)' if run.get('ImageDeleted') else ''}"
+    parts = [f"{run['StartTime']} {run['Type']:8}", image, "" if run.get("EndTime") else "(not ended)"]
+    if "Rounds" in run:
+        parts += [_took(run["Rounds"], run["Read"], run["Sent"]), f"frozen for {run['FreezeSeconds']:.2f} s"]
+    if files := json.loads(run.get("Conversion") or "{}").get("files"):
+        parts.append(f"{len(files)} files changed")
+    if booted := json.loads(run.get("BootCheck") or "{}"):
+        parts.append(f"boot check {booted['verdict']}")
+    return "  ".join(filter(None, [*parts, run.get("Error")]))
+
+
+def _took(rounds: int, read: int, sent: int) -> str:
+    return f"{rounds} rounds, {bytes_text(read)} read, {bytes_text(sent)} sent"
 
 
 def image(job: Job) -> str:
@@ -62,11 +96,12 @@ def image(job: Job) -> str:
 
 
 def failure(job: Job) -> str:
-    """What went wrong and what to do next; empty for a job that is not InError."""
-    if job["Status"] != "InError":
-        return ""
+    """What went wrong and what to do next, of a job that is InError or cannot be deleted; else empty."""
     info = status_info(job)
-    lines = [f"{job.get('ErrorCode')}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
+    if waits_for_room(job) or (job["Status"] != "InError" and "error_msg" not in info):
+        return ""
+    code = job.get("ErrorCode") or info.get("error_code")
+    lines = [f"{code}: {info.get('error_msg', 'no more is known')}", info.get("advice", "")]
     return "\n".join(line for line in lines if line)
 
 
@@ -92,7 +127,7 @@ def copied(job: Job) -> dict[str, str]:
         return {}
     lines = {
         "built on": "\n".join(copy.get("basis", ())),
-        "copy": f"{copy['rounds']} rounds, {bytes_text(copy['read'])} read, {bytes_text(copy['sent'])} sent",
+        "copy": _took(copy["rounds"], copy["read"], copy["sent"]),
         "frozen for": _frozen(copy),
         "frozen then": copy.get("freeze_reason"),
         "limits": "\n".join(copy.get("limits", ())),
@@ -157,9 +192,28 @@ def seconds_text(seconds: float | None) -> str:
 def live(job: Job) -> RenderableType:
     """One picture of a running job."""
     info = status_info(job)
-    line = Text.assemble((state(job), "bold"), f"  {job.get('Progress') or 0:.0f} %  {doing(job)}")
+    line = Text.assemble((state(job), "bold"), f"  {percent(job)}  {doing(job)}")
     disks = info.get("disks") or []
     return Group(line, _disk_table(disks), Text(_sums(disks), "dim")) if disks else line
+
+
+def disks(job: Job) -> dict[str, str]:
+    """Each disk's figures while it is copied, by the names of a `show` command; empty at other times."""
+    return {f"disk {disk['disk']}": _figures(disk) for disk in status_info(job).get("disks") or ()}
+
+
+def _figures(disk: Mapping[str, Any]) -> str:
+    done, total, written = disk["done"], disk["total"], disk.get("backlog")
+    words = [
+        f"{bytes_text(done)} of {bytes_text(total)}",
+        f"{bytes_text(max(total - done, 0))} left",
+        f"{bytes_text(disk['read'])} read",
+        f"{bytes_text(disk['sent'])} sent",
+        rate_text(disk["rate"]),
+        f"ETA {seconds_text(disk.get('eta'))}",
+        "" if written is None else f"{bytes_text(written)} written meanwhile",
+    ]
+    return ", ".join(filter(None, words))
 
 
 def _sums(disks: list[Mapping[str, Any]]) -> str:

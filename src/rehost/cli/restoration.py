@@ -16,11 +16,11 @@ from rehost.cli import datafolder, keyring
 from rehost.compute.driver import Image
 from rehost.compute.driver import ImageState as Built
 from rehost.compute.local import LocalDriver
-from rehost.core.errors import RecordsRestoredError, VolumeError, VolumeInUseError
+from rehost.core.errors import NotFoundError, RecordsRestoredError, VolumeError, VolumeInUseError
 from rehost.core.job import RUNNING, Event, JobState, Status
 from rehost.flow import engine_records
 from rehost.store import lost, postgresql
-from rehost.store.images import ImageState
+from rehost.store.images import ImageRecord, ImageState
 from rehost.store.runs import RunType
 from rehost.store.status import error_info
 from rehost.store.store import Store
@@ -56,13 +56,13 @@ def restore(data: Path) -> Restored:
         reach("restore.engine")
         store = datafolder.open_records(data)
         stack.callback(store.close)
-        found = _reconcile(store, LocalDriver(data, storage.path))
+        found = _reconcile(store, LocalDriver(data, storage.path), datafolder.host_id(data))
         reach("restore.reconciled")
         remove_file(data / datafolder.BACKUP_FILE)
     return found
 
 
-def _reconcile(store: Store, driver: LocalDriver) -> Restored:
+def _reconcile(store: Store, driver: LocalDriver, host: str) -> Restored:
     store.nonces.spend(store.database.now() + CLOCK_WINDOW)
     store.hosts.restored()
     generations = driver.generations()
@@ -71,7 +71,7 @@ def _reconcile(store: Store, driver: LocalDriver) -> Restored:
     unusable = tuple(_unusable(driver))
     images = driver.images()
     usable = {image.id for image in images if image.state is Built.READY}
-    gone = tuple(_forget_lost(store, usable))
+    gone = tuple(_forget_lost(store, usable, host))
     known = {record.id for record in store.images.all()}
     needed = {job.id for job in store.jobs.in_states(*JobState)} | {image.job for image in images}
     return Restored(
@@ -102,13 +102,23 @@ def _objection(driver: LocalDriver, image: Image) -> str:
     return ""
 
 
-def _forget_lost(store: Store, usable: Collection[str]) -> Iterator[str]:
+def _forget_lost(store: Store, usable: Collection[str], host: str) -> Iterator[str]:
+    apart = frozenset() if store.database.of_one_host else store.hosts.apart(host)
     for record in store.images.all():
-        if record.state is ImageState.AVAILABLE and record.id not in usable:
-            why = f"{record.id}: {WHY}, which does not have the image, or not what it lies on"
-            store.events.add(record.job, ACTOR, "IMAGE LOST", why)
-            store.images.remove(record.id)
-            yield record.id
+        if record.state is not ImageState.AVAILABLE or record.id in usable or _is_at(apart, store, record):
+            continue
+        why = f"{record.id}: {WHY}, which does not have the image, or not what it lies on"
+        store.events.add(record.job, ACTOR, "IMAGE LOST", why)
+        store.images.remove(record.id)
+        yield record.id
+
+
+def _is_at(hosts: Collection[str], store: Store, record: ImageRecord) -> bool:
+    """The image may lie at one of the hosts: nobody knows where one was made whose job is deleted."""
+    try:
+        return store.runs.get(record.run).host in hosts
+    except NotFoundError:
+        return bool(hosts)
 
 
 def _interrupted(store: Store) -> list[Job]:

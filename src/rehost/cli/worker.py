@@ -21,6 +21,7 @@ from rehost.cli.processes import (
 )
 from rehost.cli.serve import ServeConfig
 from rehost.core.errors import InvalidTransitionError, NoHostError
+from rehost.core.job import JobState
 from rehost.store.hosts import Host
 from rehost.store.store import Store
 from rehost.store.transition import Job
@@ -72,6 +73,19 @@ def list_all(data: Data = DATA, as_json: Json = False) -> None:
         return
     columns = ("id", "name", "kind", "state", "jobs>", "GiB free>", "address", "version", "storage")
     print_table(columns, (tuple(host.values()) for host in found))
+
+
+@app.command()
+def jobs(name: Name, data: Data = DATA, as_json: Json = False) -> None:
+    """List the jobs whose volumes a host has."""
+    with errors_shown(as_json), closing(datafolder.open_store(data)) as store:
+        found = store.jobs.in_states(*JobState, hosts=[store.hosts.get(name).id])
+    if as_json:
+        told = ({"JobId": job.id, "SourceId": job.spec.source_id, "State": job.state.text} for job in found)
+        print_json(list(told))
+        return
+    columns = ("id", "name", "source", "status")
+    print_table(columns, ((job.id, job.spec.name, job.spec.source_id, job.state.text) for job in found))
 
 
 @app.command()

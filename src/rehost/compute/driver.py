@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rehost.core import digest
 
@@ -193,6 +193,9 @@ class Driver(Protocol):
     def record_conversion(self, image_id: str, report: object) -> None:
         """Keep the conversion's report (a dataclass or mapping that JSON can hold) as report.json."""
 
+    def conversion(self, image_id: str) -> dict[str, Any] | None:
+        """What was recorded of an image; None before there was a conversion."""
+
     def boot_check(
         self, image_id: str, *, command: str = "", deadline: float = BOOT_DEADLINE
     ) -> BootEvidence:
@@ -201,6 +204,9 @@ class Driver(Protocol):
         BootCheckError when it does not reach its login prompt, when `command` (run by the guest's
         shell as root) does not end with 0, or when no guest agent runs it; the image is failed then.
         """
+
+    def boot_evidence(self, image_id: str) -> BootEvidence | None:
+        """What the last boot check of an image saw; None before there was one."""
 
     def finish_image(self, image_id: str) -> Image:
         """The image is ready: what a run has to show for itself."""

@@ -6,6 +6,9 @@ Paths lie below the folder that it is given; nothing is ever written there but e
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from rehost.compute.driver import (
     BOOT_DEADLINE,
@@ -56,6 +59,7 @@ class MemoryDriver:
     failures: dict[str, Exception] = field(default_factory=dict)
     roles: frozenset[str] | None = None
     reports: dict[str, object] = field(default_factory=dict)
+    _evidence: dict[str, BootEvidence] = field(default_factory=dict)
     _replicas: dict[str, _Replica] = field(default_factory=dict)
     _images: dict[str, Image] = field(default_factory=dict)
 
@@ -151,6 +155,10 @@ class MemoryDriver:
         self._fail("record_conversion")
         self.reports[self.image(image_id).id] = report
 
+    def conversion(self, image_id: str) -> dict[str, Any] | None:
+        report = self.reports.get(self.image(image_id).id)
+        return None if report is None else dict(msgspec.to_builtins(report, enc_hook=str))
+
     def boot_check(
         self, image_id: str, *, command: str = "", deadline: float = BOOT_DEADLINE
     ) -> BootEvidence:
@@ -161,7 +169,11 @@ class MemoryDriver:
             what = f"the image {image.id} failed its boot check: {self.verdict.verdict}"
             self.fail_image(image_id, what)
             raise BootCheckError(what, "see its serial log")
-        return BootEvidence(self.verdict, 0.0, "none", command=result)
+        self._evidence[image_id] = BootEvidence(self.verdict, 0.0, "none", command=result)
+        return self._evidence[image_id]
+
+    def boot_evidence(self, image_id: str) -> BootEvidence | None:
+        return self._evidence.get(self.image(image_id).id)
 
     def finish_image(self, image_id: str) -> Image:
         self._fail("finish_image")

@@ -58,6 +58,14 @@ def begun(stage: Stage, now: float, expected: Mapping[Stage, float]) -> Course:
     return Course(stage, now, {each: expected[each] for each in ahead})
 
 
+def resumed(course: Course | None, stage: Stage, now: float, expected: Mapping[Stage, float]) -> Course:
+    """At a stage anew: what those before it took stays known."""
+    anew, order = begun(stage, now, expected), list(Stage)
+    past = order[: order.index(stage)] if course else []
+    took = {each: course.seconds[each] for each in past if course and each in course.seconds}
+    return replace(anew, seconds=took | anew.seconds)
+
+
 def entered(course: Course, stage: Stage, now: float) -> Course:
     """The stage before has ended; a repeated call changes nothing.
 

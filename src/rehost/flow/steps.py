@@ -29,6 +29,7 @@ from rehost.core.progress import Stage
 from rehost.core.server import Inventory
 from rehost.flow import plan
 from rehost.flow.engine import InterruptedByStopError
+from rehost.flow.imagereport import boot_text, conversion_text
 from rehost.flow.ports import Converter, Door
 from rehost.flow.retention import retain
 from rehost.store.database import new_id
@@ -214,7 +215,9 @@ class Steps:
         names = tuple(disk.path.name for disk in image.disks)
         self.store.images.finish(image.id, str(image.folder), names)
         reach("finish.registered")
-        self.store.runs.note_image(task.run.id, image.id)
+        conversion = conversion_text(self.driver.conversion(image.id))
+        boot_check = boot_text(self.driver.boot_evidence(image.id))
+        self.store.runs.note_image(task.run.id, image.id, conversion, boot_check)
         reach("finish.noted")
         self.store.runs.apply(
             task.run, Event.PROCESSED, ACTOR, image.id, image_id=image.id,

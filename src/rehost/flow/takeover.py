@@ -88,10 +88,10 @@ class Takeover:
         if orphan.volumes in storages:
             wanted = self._is_ours(orphan) and (willing or not orphan.runs)
             return wanted and self._store.hosts.takes_jobs(self._host) and self._go_on(orphan, self._take)
-        if orphan.runs:
+        if orphan.runs or orphan.job.state is JobState.DELETING:
             self._say_away(orphan)
-            if self._is_to_be_copied_anew(orphan):
-                self._go_on(orphan, self._resync)
+        if orphan.runs and self._is_to_be_copied_anew(orphan):
+            self._go_on(orphan, self._resync)
         return False
 
     def _take(self, job: Job) -> Run | None:
@@ -101,7 +101,8 @@ class Takeover:
         return self._store.takeovers.resync(job, ACTOR)
 
     def _say_away(self, orphan: Orphan) -> None:
-        job, info = orphan.job, host_away_info(orphan.host, orphan.lease)
+        job = orphan.job
+        info = host_away_info(orphan.host, orphan.lease, deleting=not orphan.runs)
         if job.status_info != info:
             self._store.jobs.report(job.id, job.current_run, job.state, info)
 

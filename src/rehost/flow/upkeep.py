@@ -14,7 +14,7 @@ from functools import partial
 
 from rehost.block.crashpoint import reach
 from rehost.compute.driver import Driver
-from rehost.core.errors import InvalidTransitionError, NotFoundError, RehostError, code_of
+from rehost.core.errors import InvalidTransitionError, NoHostError, NotFoundError, RehostError, code_of
 from rehost.core.job import RUNNING, Event, JobState
 from rehost.flow.engine import Engine, WorkflowState
 from rehost.flow.lifecycle import begin_or_wait, start_workflow
@@ -26,7 +26,7 @@ from rehost.flow.ticker import Ticker
 from rehost.store.copies import Copy
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
-from rehost.store.status import error_info, offline_info
+from rehost.store.status import WAITS_FOR_ROOM, error_info, offline_info, phase_info
 from rehost.store.store import Store
 from rehost.store.transition import Job
 
@@ -180,15 +180,24 @@ class Upkeep:
 
     def _begin(self, job: Job) -> None:
         why = "its scheduled start" if job.state is JobState.READY else "its next run is due"
-        run = begin_or_wait(self._store, job.id, RunType.SCHEDULE, ACTOR, why)
+        run = self._begin_by_itself(job, RunType.SCHEDULE, why)
         if run is not None:
             reach("due.begun")
             start_workflow(self._engine, run)
 
     def _begin_at_last(self, job: Job) -> None:
-        run = begin_or_wait(self._store, job.id, RunType(job.wanted_type), ACTOR, "there is room for it")
+        run = self._begin_by_itself(job, RunType(job.wanted_type), "there is room for it")
         if run is not None:
             start_workflow(self._engine, run)
+
+    def _begin_by_itself(self, job: Job, kind: RunType, why: str) -> Run | None:
+        """Nobody is there to be told that all hosts are away or draining: the job waits for one."""
+        try:
+            return begin_or_wait(self._store, job.id, kind, ACTOR, why)
+        except NoHostError as nobody:
+            if job.status_info != phase_info(WAITS_FOR_ROOM, nobody.what):
+                self._store.room.want(job.id, kind, ACTOR, nobody.what)
+            return None
 
     def _expire(self, job: Job) -> None:
         now = self._store.database.now()
@@ -217,8 +226,10 @@ class Upkeep:
 
     def _say(self, job_id: str, error: Exception) -> None:
         """A job that cannot be released says why, where people look."""
-        advice = error.advice if isinstance(error, RehostError) else "see the log of rehost serve"
-        info = error_info(code_of(error), str(error), advice)
+        what, advice = str(error), "see the log of rehost serve"
+        if isinstance(error, RehostError):
+            what, advice = error.what, error.advice
+        info = error_info(code_of(error), what, advice)
         with suppress(NotFoundError):
             job = self._store.jobs.get(job_id)
             self._store.jobs.report(job_id, job.current_run, job.state, info)

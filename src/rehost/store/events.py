@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from rehost.store.database import Database
 from rehost.store.schema import events, jobs, source_servers, webhooks, workgroups
 
+REMOVED = "REMOVE"  # the last event of a job, when its row is gone
+
 _named = sa.bindparam("of", type_=sa.String)
 
 
@@ -35,6 +37,7 @@ class EventRecord:
     what: str
     state: str  # of a job from then on: Running/Syncing; empty: it stayed as it was
     detail: str  # why, for people
+    account: str  # whose resource it was; empty: an older rehost did not say it
 
 
 def note(
@@ -73,6 +76,6 @@ class Events:
         query = sa.select(events).where(events.c.subject == subject).order_by(events.c.id)
         with self._database.read() as connection:
             return tuple(
-                EventRecord(row.subject, row.at, row.actor, row.what, row.state, row.detail)
+                EventRecord(row.subject, row.at, row.actor, row.what, row.state, row.detail, row.account)
                 for row in connection.execute(query)
             )

@@ -132,6 +132,11 @@ class Hosts:
         with self._database.read() as connection:
             return everyone(connection, self._now(connection))
 
+    def get(self, name: str) -> Host:
+        """By its id or its name; NotFoundError, HostError when several have the name."""
+        with self._database.read() as connection:
+            return find(connection, self._now(connection), name)
+
     def apart(self, host_id: str) -> frozenset[str]:
         """The hosts that have other storage than this one."""
         there = self.all()

@@ -18,15 +18,15 @@ from rehost.core.server import ServerState
 from rehost.store import serverrow, tokens, transition
 from rehost.store.assignments import unknown
 from rehost.store.database import Database
-from rehost.store.events import note
+from rehost.store.events import REMOVED, note
 from rehost.store.jobspec import JobSpec
 from rehost.store.paging import Listing, Page, Pages, all_of, given
+from rehost.store.schedule import HOUR, first_is_due, next_is_due
 from rehost.store.schema import jobs, source_servers
 from rehost.store.tags import Tag, Taggable, forget, put, tagged
 from rehost.store.tokens import Token
 from rehost.store.transition import SPEC_COLUMNS, Job
 
-HOUR = 3600.0
 QUOTA = 1000  # jobs that an account can have
 EXPIRED_KEPT = 7 * 24 * HOUR  # seconds from a job's expiry to its deletion
 
@@ -121,10 +121,8 @@ class Jobs:
         """The jobs whose scheduled start has come, and those whose last run ended `frequency` hours ago,
         without those that wait for room already."""
         now = self._database.now()
-        first = sa.and_(transition.is_in(JobState.READY), jobs.c.scheduled_start <= now)
-        again = jobs.c.ended + jobs.c.frequency * HOUR <= now
-        next_run = sa.and_(transition.is_in(JobState.WAITING), again)
-        query = sa.select(jobs).where(sa.or_(first, next_run), jobs.c.wanted.is_(None))
+        is_due = sa.or_(first_is_due(now), next_is_due(now))
+        query = sa.select(jobs).where(is_due, jobs.c.wanted.is_(None))
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query)))
 
@@ -159,7 +157,7 @@ class Jobs:
             gone = sa.delete(jobs).where(jobs.c.id == job_id, transition.is_in(JobState.DELETING))
             if connection.execute(gone).rowcount:
                 forget(connection, job_id)
-                note(connection, self._database.now(), job_id, "rehost", "REMOVE")
+                note(connection, self._database.now(), job_id, "rehost", REMOVED)
 
 
 def _grounds() -> sa.Select[Any]:

@@ -13,11 +13,10 @@ from rehost.store import transition
 from rehost.store.database import Database
 from rehost.store.events import note
 from rehost.store.hosts import Host, able, everyone
+from rehost.store.schedule import pass_over
 from rehost.store.schema import jobs, source_servers
-from rehost.store.status import phase_info
+from rehost.store.status import WAITS_FOR_ROOM, phase_info
 from rehost.store.transition import Job
-
-_PHASE = "waiting for room"
 
 
 class Room:
@@ -47,15 +46,17 @@ class Room:
             if connection.execute(first.values(wanted=now, wanted_type=kind)).rowcount:
                 note(connection, now, job_id, actor, "WAIT", why)
             said = jobs.update().where(rests, jobs.c.wanted.is_not(None))
-            connection.execute(said.values(status_info=phase_info(_PHASE, why)))
+            connection.execute(said.values(status_info=phase_info(WAITS_FOR_ROOM, why)))
 
     def withdraw(self, job_id: str, actor: str) -> bool:
-        """A start that waits is not wanted any more; False if none does."""
+        """A start that waits is not wanted any more, nor what is due by schedule; False if none waits."""
         with self._database.write() as connection:
+            now = self._database.now()
             wanted = jobs.update().where(jobs.c.id == job_id, jobs.c.wanted.is_not(None))
             taken = connection.execute(wanted.values(wanted=None, wanted_type=None, status_info="")).rowcount
             if taken:
-                note(connection, self._database.now(), job_id, actor, "WITHDRAW")
+                pass_over(connection, job_id, now)  # or the next tick would want it again
+                note(connection, now, job_id, actor, "WITHDRAW")
             return bool(taken)
 
     def next(self) -> tuple[Job, ...]:
@@ -70,7 +71,7 @@ class Room:
             wanted = [transition.record(row) for row in connection.execute(query)]
         for job in wanted:
             why = found[job.id]
-            if why and job.status_info != phase_info(_PHASE, why):
+            if why and job.status_info != phase_info(WAITS_FOR_ROOM, why):
                 self.want(job.id, job.wanted_type, "", why)
         return tuple(job for job in wanted if not found[job.id])
 

@@ -59,6 +59,8 @@ class Run:
     error: str
     course: Course | None  # how far the present generation is, and what its stages take
     host: str  # that carries the present generation out
+    conversion: str  # JSON; empty until there is an image, and of runs of an older rehost
+    boot_check: str  # likewise
 
 
 class Runs:
@@ -198,9 +200,11 @@ class Runs:
         with self._database.write() as connection:
             connection.execute(runs.update().where(runs.c.id == run_id).values(error=error))
 
-    def note_image(self, run_id: str, image_id: str) -> None:
+    def note_image(self, run_id: str, image_id: str, conversion: str = "", boot_check: str = "") -> None:
+        """With how it was made and how it booted, as JSON."""
+        made = {"image_id": image_id, "conversion": conversion, "boot_check": boot_check}
         with self._database.write() as connection:
-            connection.execute(runs.update().where(runs.c.id == run_id).values(image_id=image_id))
+            connection.execute(runs.update().where(runs.c.id == run_id).values(**made))
 
 
 def expected(connection: sa.Connection) -> dict[Stage, float]:
@@ -307,4 +311,6 @@ def _record(row: Any) -> Run:
         error=row.error,
         course=row.course,
         host=row.host,
+        conversion=row.conversion,
+        boot_check=row.boot_check,
     )

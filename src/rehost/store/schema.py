@@ -277,6 +277,8 @@ runs = Table(
     Column("error", Text, nullable=False),
     Column("course", Json(Course)),  # of the present generation
     Column("host", String, nullable=False, server_default=""),  # that carries the present generation out
+    Column("conversion", Text, nullable=False, server_default=""),  # JSON: how the image was made
+    Column("boot_check", Text, nullable=False, server_default=""),  # JSON: how it booted
     Index("runs_number", "job", "number", unique=True),
 )
 

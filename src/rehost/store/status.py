@@ -1,10 +1,13 @@
 """StatusInfo: the JSON that says more of a job or a source server than its state."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from rehost.core.agentapi import DiskProgress, Progress, Result
+
+WAITS_FOR_ROOM = "waiting for room"  # the phase of a job whose start was asked for while others run
 
 MOST_PLACES = 100  # of unreadable bytes that are listed; the run's report has all
 
@@ -17,20 +20,24 @@ def sync_info(progress: Progress) -> str:
 
 
 def offline_info(progress: Progress | None, since: float) -> str:
-    """While a copy waits for its source server; what is known of the disks stays readable."""
+    """While a copy waits for its source server; what is known of the disks stays readable, but that they
+    stand still."""
     when = _time(since)
     message = f"the source server was last heard of at {when}; the copy goes on when its agent is back"
-    disks = [] if progress is None else [_disk(disk, progress.round) for disk in progress.disks]
+    disks = []
+    if progress is not None:
+        still = [replace(disk, rate=0.0, send_rate=0.0, eta=None) for disk in progress.disks]
+        disks = [_disk(disk, progress.round) for disk in still]
     return _text({"phase": "source offline", "message": message, "disks": disks})
 
 
-def host_away_info(host: str, since: float) -> str:
+def host_away_info(host: str, since: float, *, deleting: bool = False) -> str:
     """While no host that has a job's volumes is there; `since` 0: its own was stopped in order."""
     how = f"was last heard of before {_time(since)}" if since else "is stopped"
-    message = (
-        f"the host {host} {how}, and none that is at work has its volumes too; the job goes on when rehost is"
-        f" started there again. To copy it anew to another host: rehost worker resync {host}"
-    )
+    then = "goes on when rehost is started there again. To copy it anew to another host: rehost worker resync"
+    if deleting:
+        then = "is deleted when rehost is started there again. If it never will be: rehost worker forget"
+    message = f"the host {host} {how}, and none that is at work has its volumes too; the job {then} {host}"
     return _text({"phase": "host away", "message": message})
 
 

@@ -123,7 +123,7 @@ class Takeovers:
         if strange := set(job_ids) - {job.id for job in left}:
             raise NotFoundError(
                 f"the host {host.name} has no unfinished job {', '.join(sorted(strange))}",
-                "see where a job is: rehost job show",
+                f"see which it has: rehost worker jobs {host.name}",
             )
         return tuple(job for job in left if not job_ids or job.id in job_ids)
 
@@ -153,16 +153,18 @@ def _orphan(row: Any, now: float) -> Orphan:
 def _start_again(connection: sa.Connection, now: float, job: Job, event: Event, host: str, actor: str) -> Run:
     """An image that is not ready is made anew; what is copied is copied again if the event says so."""
     after = follow(job.state, event)
-    changes: dict[str, Any] = {"course": way.begun(_STAGES[after], now, expected(connection))}
-    if after is JobState.PREPARING:
-        changes |= {"result": None, "progress": None}
     last = read(connection, job.current_run)
     assert last is not None, "a job that runs has a run"
+    course = way.resumed(last.course, _STAGES[after], now, expected(connection))
+    changes: dict[str, Any] = {"course": course}
+    if after is JobState.PREPARING:
+        changes |= {"result": None, "progress": None}
     if job.state is JobState.PROCESSING:
         give_up(connection, last.id, last.generation)
     run = raise_generation(connection, last, host, **changes)
     detail = f"run {run.id}, generation {run.generation}, by host {host} instead of {job.host}"
-    transition.move(connection, now, job, event, actor, detail, host=host, status_info="", progress=0.0)
+    progress = job.progress if event is Event.TAKE_OVER else 0.0  # what is done is not copied again
+    transition.move(connection, now, job, event, actor, detail, host=host, status_info="", progress=progress)
     return run
 
 

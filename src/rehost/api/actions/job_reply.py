@@ -1,6 +1,7 @@
 """A replication job as DescribeReplicationJobs shows it."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from rehost.api import times
 from rehost.api.actions import tag_parameters
@@ -101,20 +102,33 @@ def _by_path(disk: DiskSpec) -> dict[str, object]:
 def _run(run: Run, images: Collection[str]) -> dict[str, object]:
     gone = run.image_id and run.image_id not in images
     return {
+        **_copy(run),
+        "BootCheck": run.boot_check or None,
+        "Conversion": run.conversion or None,
         "EndTime": times.write_known(run.ended),
+        "Error": run.error or None,
         "ImageDeleted": True if gone else None,
         "ImageId": run.image_id or None,
-        "Roots": _roots(run) or None,
         "StartTime": times.write(run.started),
         "Type": run.type.value,
     }
 
 
-def _roots(run: Run) -> str:
+def _copy(run: Run) -> dict[str, object]:
+    """What its copy took; nothing before that has ended well."""
     report = run.result.report if run.result is not None else None
-    return ",".join(report.roots) if report is not None else ""
+    if report is None:
+        return {}
+    return {
+        "FreezeSeconds": report.freeze_seconds,
+        "Read": report.read,
+        "Roots": ",".join(report.roots) or None,
+        "Rounds": len(report.rounds),
+        "Sent": report.sent,
+    }
 
 
+_own = partial(Field, addition=True)
 _PART = (
     Field("Block", Kind.BOOLEAN, "Copied block by block."),
     Field("Device", Kind.STRING, "The source's partition."),
@@ -173,17 +187,17 @@ FIELDS: Fields = (
         "ReplicationJobRuns",
         "ReplicationJobRun",
         (
+            _own("BootCheck", Kind.STRING, "JSON: how its image booted; absent before that."),
+            _own("Conversion", Kind.STRING, "JSON: what was changed in its image, and why."),
             Field("EndTime", Kind.TIME, "When the run ended; absent: it has not."),
-            Field(
-                "ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there.", addition=True
-            ),
+            _own("Error", Kind.STRING, "Why it failed; absent: it did not, or was started again."),
+            _own("FreezeSeconds", Kind.FLOAT, "Seconds for which the source's file systems were frozen."),
+            _own("ImageDeleted", Kind.BOOLEAN, "Its image is gone; absent while it is there."),
             Field("ImageId", Kind.STRING, "Its image."),
-            Field(
-                "Roots",
-                Kind.STRING,
-                "Hex, by comma: of each disk, what `rehost verify` compares with.",
-                addition=True,
-            ),
+            _own("Read", Kind.LONG, "Bytes that were read from the source's disks."),
+            _own("Roots", Kind.STRING, "Hex, by comma: of each disk, what `rehost verify` compares with."),
+            _own("Rounds", Kind.INTEGER, "Rounds of the copy, the last one included."),
+            _own("Sent", Kind.LONG, "Bytes that were sent."),
             Field("StartTime", Kind.TIME, "When the run began."),
             Field("Type", Kind.STRING, "Manual or Schedule."),
         ),

@@ -22,6 +22,7 @@ from rehost.api.values import Values
 from rehost.core.errors import InvalidTransitionError, NotFoundError
 from rehost.core.job import Event, JobState, follow
 from rehost.core.server import ServerState
+from rehost.store.events import REMOVED, EventRecord
 from rehost.store.jobs import JobFilter
 from rehost.store.jobspec import JobSpec
 from rehost.store.transition import Job
@@ -113,8 +114,16 @@ def delete(call: Call, values: Values) -> dict[str, object]:
 
 def events(call: Call, values: Values) -> dict[str, object]:
     page = paging.page(values)
-    rows = job_events.rows(call.store.events.of(own(call, values.text("JobId")).id))
+    rows = job_events.rows(_happened(call, values.text("JobId")))
     return {"Events": {"Event": rows[page.offset : page.offset + page.size]}, **paging.reply(page, len(rows))}
+
+
+def _happened(call: Call, job_id: str) -> tuple[EventRecord, ...]:
+    """To a job of the caller's account, to one that is deleted too."""
+    happened = call.store.events.of(job_id)
+    if not any(event.what == REMOVED and event.account == call.account for event in happened):
+        own(call, job_id)
+    return happened
 
 
 def own(call: Call, job_id: str) -> Job:
@@ -225,7 +234,8 @@ ACTIONS = (
     ),
     Action(
         "DescribeReplicationJobEvents",
-        "What happened to a job, the oldest first: its states, who asked for them, why and for how long.",
+        "What happened to a job, the oldest first: its states, who asked for them, why and for how long. Of a"
+        " deleted one too.",
         (*_JOB_ID, *paging.PARAMETERS),
         events,
         job_events.FIELDS,
