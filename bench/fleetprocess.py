@@ -13,7 +13,7 @@ from typing import IO
 from bench.contenders.services import CLIENT_CORE
 from bench.fleet import Counts
 
-_FILES = 1 << 16  # of a process: each agent has two or three connections
+_FILES = 1 << 16  # of a process: each agent has one connection or two
 _PATIENCE = 600.0  # seconds for a line that has to come
 
 

@@ -56,7 +56,7 @@ class Site:
 
 
 def many_jobs(plan: Plan) -> Figures:
-    sources = min(plan.sources, (allow_files() - 1000) // 2)
+    sources = min(plan.sources, allow_files() - 1000 - plan.jobs)
     with plan.scratch() as folder, _site(folder, sources) as site:
         rows: list[tuple[str, tuple[float, ...]]] = []
         try:
