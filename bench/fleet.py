@@ -1,4 +1,4 @@
-"""Many agents in one process: `python -m bench.fleet PORT AGENTS WARM [--ca FILE] [--carry-out]`.
+"""Many agents in one process: `python -m bench.fleet PORT[,PORT] AGENTS WARM [--ca FILE] [--carry-out]`.
 
 Each has one connection, as a real agent has (`agent.heart`): heartbeats and long polls in turns. Those that
 carry runs out have a second one and tell progress on it as `agent.reporter` does; their copies never end.
@@ -16,6 +16,7 @@ import random
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,7 @@ async def _exchange(
     return answer
 
 
-async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: bool) -> None:
+async def run(ports: Sequence[int], agents: int, warm: float, ca: Path | None, carry_out: bool) -> None:
     """They come one by one, so that beats and polls are spread as they are in a fleet that has grown."""
     counts, dice = Counts(), random.Random(1)
     tls = client_context(ca.read_text()) if ca else None
@@ -176,8 +177,8 @@ async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: b
     beat = msgspec.json.encode(Heartbeat(inventory, '{"cores":"2","memory":"2048"}', "0.1.0"))
     tasks = []
     for number in range(agents):
-        agent = Agent(number, port, tls, counts)
-        tasks.append(asyncio.create_task(agent.live(dice.uniform(0, warm * 0.6), beat, carry_out)))
+        agent = Agent(number, ports[number % len(ports)], tls, counts)
+        tasks.append(asyncio.create_task(agent.live(dice.uniform(0, warm * 0.8), beat, carry_out)))
     await asyncio.sleep(warm)
     print("warm", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
@@ -188,10 +189,11 @@ async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: b
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
+    parser.add_argument("ports")
     parser.add_argument("agents", type=int)
     parser.add_argument("warm", type=float)
     parser.add_argument("--ca", type=Path)
     parser.add_argument("--carry-out", action="store_true")
     asked = parser.parse_args()
-    uvloop.run(run(asked.port, asked.agents, asked.warm, asked.ca, asked.carry_out))
+    ports = [int(port) for port in asked.ports.split(",")]
+    uvloop.run(run(ports, asked.agents, asked.warm, asked.ca, asked.carry_out))

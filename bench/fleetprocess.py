@@ -56,8 +56,10 @@ class FleetProcess:
 
 
 @contextmanager
-def fleet(port: int, agents: int, warm: float, *options: str) -> Iterator[FleetProcess]:
-    command = [sys.executable, "-m", "bench.fleet", str(port), str(agents), str(warm), *options]
+def fleet(ports: Sequence[int], agents: int, warm: float, *options: str) -> Iterator[FleetProcess]:
+    """Agents take the ports in turns."""
+    where = ",".join(map(str, ports))
+    command = [sys.executable, "-m", "bench.fleet", where, str(agents), str(warm), *options]
     with subprocess.Popen(
         ["taskset", "-c", str(CLIENT_CORE), *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -25,7 +25,7 @@ def connected(plan: Plan) -> Figures:
     with (
         plan.scratch() as folder,
         services.rehost(folder, agents) as ours,
-        fleet(ours.port, agents, warm) as crowd,
+        fleet((ours.port,), agents, warm) as crowd,
     ):
         crowd.wait_warm()
         before, cpu, began = crowd.counts(), cpu_of(ours.pid), time.monotonic()
