@@ -67,10 +67,14 @@ def many_jobs(plan: Plan) -> Figures:
             raise RuntimeError(f"nothing was measured; {end}")
         size = site.database.size() >> 20
     note = (
-        f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that {plan.serves} × serve,"
+        f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that {_serves(plan)},"
         f" PostgreSQL and the agents share; the database has {size} MiB; {end}"
     )
     return Figures("scale", "Many jobs", note, COLUMNS, tuple(rows), COLUMNS.index("serve, cores"))
+
+
+def _serves(plan: Plan) -> str:
+    return "serve" if plan.serves == 1 else f"{plan.serves} of serve"
 
 
 def _steps(plan: Plan) -> list[int]:

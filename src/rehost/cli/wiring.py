@@ -1,6 +1,5 @@
 """The composition root of `rehost serve`: a host, and the API on top of it."""
 
-import gc
 import json
 import logging
 import os
@@ -37,17 +36,12 @@ _log = logging.getLogger(__name__)
 
 
 MOST_FILES = 65_536
-# What waits for an answer looks to Python's collector like what lives long: by its own measure it goes
-# through all that there is every few seconds. With ten thousand agents that took seconds each time, and
-# nobody was answered meanwhile.
-SELDOM = (100_000, 20, 100)
 
 
 def run(config: ServeConfig, ready: Ready, machinery: Machinery) -> None:
     """See `cli.serve.serve`."""
     config = replace(config, data=config.data.resolve())
     _allow_many_connections()
-    gc.set_threshold(*SELDOM)
     with hosting.folder(config) as storage:
         keys = keyring.ensure(config.data / "keys", config.addresses)
         with ExitStack() as stack:
