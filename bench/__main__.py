@@ -1,7 +1,7 @@
 """Measures rehost, and others at the same work; `docs/benchmarks.md` says what and why.
 
     python -m bench [PART ...] [--size GIB] [--rounds N] [--quick] [--folder DIR] [--out DIR]
-                           [--sources N] [--jobs N] [--seconds S]
+                           [--sources N] [--jobs N] [--steps N] [--serves N] [--seconds S]
 
 Needs root (loop devices, network namespaces), and about five times `--size` of room in `--folder`.
 Writes results.md, results.json, plot.svg and plot.png into `--out`. Results of other parts that are there
@@ -67,10 +67,11 @@ def _write(results: list[Result], out: Path) -> None:
     plot.save(results, out)
 
 
-def _scale(arguments: argparse.Namespace) -> tuple[int, int, float]:
+def _scale(arguments: argparse.Namespace) -> tuple[int, int, float, int, int]:
     usual = (1000, 200, 10.0) if arguments.quick else (10_000, 2000, 30.0)
     given = (arguments.sources, arguments.jobs, arguments.seconds)
-    return (given[0] or usual[0], given[1] or usual[1], given[2] or usual[2])
+    sizes = (given[0] or usual[0], given[1] or usual[1], given[2] or usual[2])
+    return (*sizes, arguments.steps, arguments.serves)
 
 
 def _arguments() -> argparse.Namespace:
@@ -85,6 +86,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a small disk, one round: under four minutes")
     parser.add_argument("--sources", type=int, help="of scale (10,000)")
     parser.add_argument("--jobs", type=int, help="of scale, that run at once at its end (2,000)")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="of scale, each with twice the jobs of the one before (3)"
+    )
+    parser.add_argument("--serves", type=int, default=1, help="of scale: `rehost serve` on one database (1)")
     parser.add_argument("--seconds", type=float, help="of scale, of each measurement (30)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--out", type=Path, default=Path("bench-results"))

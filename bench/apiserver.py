@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rehost.api import serving
-from rehost.api.app import create_app
+from rehost.api.app import App
 from rehost.cli import keyring
 from rehost.store.jobspec import DiskSpec, JobSpec, PartSpec
 from rehost.store.schema import jobs, source_servers
@@ -93,7 +93,7 @@ def main() -> None:
         json.dumps({"port": listener.getsockname()[1], "callers": [(key.id, key.secret) for key in callers]}),
         flush=True,
     )
-    serving.server(create_app(world.services), world.services.wakeups, *files).run(sockets=[listener])
+    serving.server(App(world.services), world.services.wakeups, *files).run(sockets=[listener])
 
 
 if __name__ == "__main__":

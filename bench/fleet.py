@@ -1,7 +1,7 @@
-"""Many agents in one process: `python -m bench.fleet PORT AGENTS WARM [--ca FILE] [--carry-out]`.
+"""Many agents in one process: `python -m bench.fleet PORT[,PORT] AGENTS WARM [--ca FILE] [--carry-out]`.
 
-Each has two connections, as a real agent has: a heartbeat every 30 s on one, long polls on the other. Those
-that carry runs out have a third one and tell progress on it as `agent.reporter` does; their copies never end.
+Each has one connection, as a real agent has (`agent.heart`): heartbeats and long polls in turns. Those that
+carry runs out have a second one and tell progress on it as `agent.reporter` does; their copies never end.
 
 It says `warm` once all are there, and a line `heard SOURCE SECONDS RUN` (since 1970; RUN is - if there is
 nothing to do) for each command that was delivered. Each line of its input it answers with a line of counts,
@@ -11,10 +11,12 @@ and it ends with its input.
 import argparse
 import asyncio
 import json
+import math
 import random
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from rehost.core.server import Disk
 from rehost.wire.tls import SERVER_NAME, client_context
 from tests.api.world import INVENTORY
 
-RATE = 30.0  # seconds between heartbeats
+RATE = ASSIGNMENT_WAIT - 1.0  # seconds between heartbeats
 SMALL = replace(INVENTORY, disks=(Disk(0, "/dev/sda", 1 << 20),))  # of those that carry runs out
 _TOTAL, _SPEED = 100 << 30, 30 << 20  # what these say of their disk: it takes an hour
 
@@ -79,37 +81,41 @@ class Agent:
     def __init__(self, number: int, port: int, tls: ssl.SSLContext | None, counts: Counts) -> None:
         self._number, self._counts = number, counts
         self._boot = Boot(f"{number:032x}", Hardware(f"{number:032x}", ()))
-        self._heart, self._polls, self._reports = (Link(port, tls) for _ in range(3))
+        self._line, self._reports = Link(port, tls), Link(port, tls)
         self._reporter: asyncio.Task[None] | None = None
+        self._version = -1
 
-    async def heart(self, first: float, body: bytes) -> None:
-        """On a connection of its own each: the server closes one that rests for as long as between two."""
+    async def live(self, first: float, body: bytes, carry_out: bool) -> None:
+        """A poll is over when the next heartbeat is due."""
         await asyncio.sleep(first)
+        due = 0.0
         while True:
-            began = time.monotonic()
-            if await self._ask(self._heart, self._post("heartbeat", body)) is not None:
-                self._counts.beats += 1
-            self._heart.close()
-            await asyncio.sleep(max(0.0, RATE - (time.monotonic() - began)))
+            if time.monotonic() >= due and await self._beat(body):
+                due = time.monotonic() + RATE * random.uniform(0.9, 1.0)
+            await self._poll(max(1, math.ceil(due - time.monotonic())), carry_out)
 
-    async def poll(self, first: float, carry_out: bool) -> None:
-        await asyncio.sleep(first)
-        version = -1
-        while True:
-            target = f"/agent/v1/assignment?version={version}&wait={ASSIGNMENT_WAIT}"
-            answer = await self._ask(self._polls, self._head("GET", target))
-            if answer is None:
-                await asyncio.sleep(1)
-                continue
-            self._counts.polls += 1
-            wanted = answer["assignment"]
-            if version != answer["version"]:
-                if version != -1:
-                    run = wanted["run"] if wanted else "-"
-                    print("heard", source_id(self._number), time.time(), run, flush=True)
-                if carry_out:
-                    self._carry_out(wanted)
-            version = answer["version"]
+    async def _beat(self, body: bytes) -> bool:
+        if await self._ask(self._line, self._post("heartbeat", body)) is None:
+            return False
+        self._counts.beats += 1
+        return True
+
+    async def _poll(self, seconds: int, carry_out: bool) -> None:
+        target = f"/agent/v1/assignment?version={self._version}&wait={seconds}"
+        answer = await self._ask(self._line, self._head("GET", target))
+        if answer is None:
+            await asyncio.sleep(1)
+            return
+        self._counts.polls += 1
+        wanted, before = answer["assignment"], self._version
+        self._version = answer["version"]
+        if self._version == before:
+            return
+        if before != -1:
+            run = wanted["run"] if wanted else "-"
+            print("heard", source_id(self._number), time.time(), run, flush=True)
+        if carry_out:
+            self._carry_out(wanted)
 
     def _carry_out(self, wanted: dict[str, Any] | None) -> None:
         if self._reporter is not None:
@@ -163,17 +169,16 @@ async def _exchange(
     return answer
 
 
-async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: bool) -> None:
-    """Beats and polls are spread over the time between two of them, as they are in a fleet that has grown."""
+async def run(ports: Sequence[int], agents: int, warm: float, ca: Path | None, carry_out: bool) -> None:
+    """They come one by one, so that beats and polls are spread as they are in a fleet that has grown."""
     counts, dice = Counts(), random.Random(1)
     tls = client_context(ca.read_text()) if ca else None
     inventory = SMALL if carry_out else INVENTORY
     beat = msgspec.json.encode(Heartbeat(inventory, '{"cores":"2","memory":"2048"}', "0.1.0"))
     tasks = []
     for number in range(agents):
-        agent = Agent(number, port, tls, counts)
-        tasks.append(asyncio.create_task(agent.poll(dice.uniform(0, warm * 0.6), carry_out)))
-        tasks.append(asyncio.create_task(agent.heart(dice.uniform(0, RATE), beat)))
+        agent = Agent(number, ports[number % len(ports)], tls, counts)
+        tasks.append(asyncio.create_task(agent.live(dice.uniform(0, warm * 0.8), beat, carry_out)))
     await asyncio.sleep(warm)
     print("warm", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
@@ -184,10 +189,11 @@ async def run(port: int, agents: int, warm: float, ca: Path | None, carry_out: b
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
+    parser.add_argument("ports")
     parser.add_argument("agents", type=int)
     parser.add_argument("warm", type=float)
     parser.add_argument("--ca", type=Path)
     parser.add_argument("--carry-out", action="store_true")
     asked = parser.parse_args()
-    uvloop.run(run(asked.port, asked.agents, asked.warm, asked.ca, asked.carry_out))
+    ports = [int(port) for port in asked.ports.split(",")]
+    uvloop.run(run(ports, asked.agents, asked.warm, asked.ca, asked.carry_out))

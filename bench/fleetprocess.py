@@ -13,7 +13,7 @@ from typing import IO
 from bench.contenders.services import CLIENT_CORE
 from bench.fleet import Counts
 
-_FILES = 1 << 16  # of a process: each agent has two or three connections
+_FILES = 1 << 16  # of a process: each agent has one connection or two
 _PATIENCE = 600.0  # seconds for a line that has to come
 
 
@@ -56,8 +56,10 @@ class FleetProcess:
 
 
 @contextmanager
-def fleet(port: int, agents: int, warm: float, *options: str) -> Iterator[FleetProcess]:
-    command = [sys.executable, "-m", "bench.fleet", str(port), str(agents), str(warm), *options]
+def fleet(ports: Sequence[int], agents: int, warm: float, *options: str) -> Iterator[FleetProcess]:
+    """Agents take the ports in turns."""
+    where = ",".join(map(str, ports))
+    command = [sys.executable, "-m", "bench.fleet", where, str(agents), str(warm), *options]
     with subprocess.Popen(
         ["taskset", "-c", str(CLIENT_CORE), *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -25,7 +25,7 @@ def connected(plan: Plan) -> Figures:
     with (
         plan.scratch() as folder,
         services.rehost(folder, agents) as ours,
-        fleet(ours.port, agents, warm) as crowd,
+        fleet((ours.port,), agents, warm) as crowd,
     ):
         crowd.wait_warm()
         before, cpu, began = crowd.counts(), cpu_of(ours.pid), time.monotonic()
@@ -43,7 +43,7 @@ def connected(plan: Plan) -> Figures:
     columns = (
         "heartbeats/s", "polls/s", "cores", "MiB", "commands delivered", "slowest, s", "failed requests",
     )  # fmt: skip
-    note = f"{seconds} s of {agents:,} agents with a heartbeat every 30 s and a long poll each, over HTTP"
+    note = f"{seconds} s of {agents:,} agents with heartbeats and long polls in turns, over HTTP"
     return Figures("fleet", "Agents", note, columns, ((f"rehost, {agents:,} agents", figures),), 2)
 
 

@@ -5,7 +5,6 @@ sources' disks and agents, which tell progress as running agents do. A sample en
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,25 +17,24 @@ from bench.fleet import SMALL
 from bench.fleetprocess import FleetProcess, allow_files, between, fleet
 from bench.people import QUOTA, People, Timed
 from bench.plan import Plan
+from bench.planes import Planes, planes
 from bench.postgres import Postgres, postgres
-from bench.processes import cpu_of, most_memory_of, pss_of, waited_of
+from bench.processes import cpu_of
 from bench.result import Figures
-from rehost.agent.control import host_and_port
 from rehost.cli.client import load_profile
 from rehost.core.errors import RehostError
 from rehost.store.schema import source_servers
 from rehost.store.store import Store
-from tests.cli.serving import ControlPlane
 
-_SHARES = (0.25, 0.5, 1.0)  # of the jobs, one after the other
 _ARRIVE = 200  # agents a second, at the beginning
+_START_WITHIN = 0.6  # seconds for each job
 _SETTLE = 5.0  # seconds between the last start and the measurement
 _COMMANDS = _SCHEDULED = 10  # in each measurement
 _FINISHED = 20  # jobs that end by the real protocol
 _LIMITS = {"replication_jobs": QUOTA}
 COLUMNS = (
     "progress/s", "serve, cores", "it waits for a core, %", "serve, MiB", "receiver, MiB",
-    "PostgreSQL, cores", "PostgreSQL, MiB", "transactions/s", "statements/s", "WAL, MB/s",
+    "agents, cores", "PostgreSQL, cores", "PostgreSQL, MiB", "transactions/s", "statements/s", "WAL, MB/s",
     "list 50: p50, ms", "p95", "create: p50, ms", "p95",
     "slowest command, s", "latest scheduled start, s", "failed requests",
 )  # fmt: skip
@@ -44,7 +42,7 @@ COLUMNS = (
 
 @dataclass(slots=True)
 class Site:
-    plane: ControlPlane
+    planes: Planes
     database: Postgres
     crowd: FleetProcess
     people: People
@@ -56,12 +54,12 @@ class Site:
 
 
 def many_jobs(plan: Plan) -> Figures:
-    sources = min(plan.sources, (allow_files() - 1000) // 2)
-    with plan.scratch() as folder, _site(folder, sources) as site:
+    sources = min(plan.sources, allow_files() - 1000 - plan.jobs)
+    with plan.scratch() as folder, _site(folder, sources, plan.serves) as site:
         rows: list[tuple[str, tuple[float, ...]]] = []
         try:
-            rows.extend(_step(site, int(plan.jobs * share), plan.seconds) for share in _SHARES)
-            ended = finish(site.plane, site.jobs[:_FINISHED])
+            rows.extend(_step(site, jobs, plan.seconds) for jobs in _steps(plan))
+            ended = finish(site.planes.first, site.jobs[:_FINISHED])
             end = f"{_FINISHED} of the jobs ended by the real protocol in {ended:.0f} s"
         except (RehostError, TimeoutError) as error:  # what was measured before is what it carries
             end = f"it ended with: {error}"
@@ -69,10 +67,19 @@ def many_jobs(plan: Plan) -> Figures:
             raise RuntimeError(f"nothing was measured; {end}")
         size = site.database.size() >> 20
     note = (
-        f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that serve, PostgreSQL and the"
-        f" agents share; the database has {size} MiB; {end}"
+        f"{plan.seconds:.0f} s of {sources:,} agents over TLS, on two cores that {_serves(plan)},"
+        f" PostgreSQL and the agents share; the database has {size} MiB; {end}"
     )
     return Figures("scale", "Many jobs", note, COLUMNS, tuple(rows), COLUMNS.index("serve, cores"))
+
+
+def _serves(plan: Plan) -> str:
+    return "serve" if plan.serves == 1 else f"{plan.serves} of serve"
+
+
+def _steps(plan: Plan) -> list[int]:
+    """Numbers of jobs, each twice the one before."""
+    return [plan.jobs >> halves for halves in reversed(range(plan.steps))]
 
 
 def _step(site: Site, jobs: int, seconds: float) -> tuple[str, tuple[float, ...]]:
@@ -86,22 +93,23 @@ def _step(site: Site, jobs: int, seconds: float) -> tuple[str, tuple[float, ...]
 
 
 @contextmanager
-def _site(folder: Path, sources: int) -> Iterator[Site]:
+def _site(folder: Path, sources: int, serves: int) -> Iterator[Site]:
     with ExitStack() as stack:
         database = stack.enter_context(postgres())
         store = Store.open(database.url, bytes(32))
         stack.callback(store.close)
         _fill(store, sources)
-        plane = ControlPlane(folder, Path(os.environ.get("REHOST_CACHE", ".cache")).resolve())
-        (folder / "limits.json").write_text(json.dumps(_LIMITS))
-        plane.start(database=database.url)
-        stack.callback(plane.close)
-        _, port = host_and_port(plane.endpoint)
-        options = ("--carry-out", "--ca", str(folder / "keys" / "ca.crt"))
-        crowd = stack.enter_context(fleet(port, sources, max(20.0, sources / _ARRIVE), *options))
+        served = stack.enter_context(planes(folder, serves, database.url, _lift_limits))
+        data = served.first.data
+        options = ("--carry-out", "--ca", str(data / "keys" / "ca.crt"))
+        crowd = stack.enter_context(fleet(served.ports, sources, max(20.0, sources / _ARRIVE), *options))
         crowd.wait_warm()
-        people = People(load_profile(folder / "first-access-key.json"), store)
-        yield Site(plane, database, crowd, people, [], map(source_id, range(sources)))
+        people = People(load_profile(data / "first-access-key.json"), store)
+        yield Site(served, database, crowd, people, [], map(source_id, range(sources)))
+
+
+def _lift_limits(data: Path) -> None:
+    (data / "limits.json").write_text(json.dumps(_LIMITS))
 
 
 def _fill(store: Store, sources: int) -> None:
@@ -116,23 +124,22 @@ def _grow(site: Site, jobs: int) -> float:
     began = time.monotonic()
     more = site.take(jobs - len(site.jobs))
     site.jobs += zip(more, site.people.create_and_start(more), strict=True)
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 60 + len(more) * _START_WITHIN
     while site.people.running() < jobs:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{site.people.running()} of {jobs} jobs copy after ten minutes")
+            raise TimeoutError(f"{site.people.running()} of {jobs} jobs copy, after {deadline - began:.0f} s")
         time.sleep(0.5)
     return time.monotonic() - began
 
 
 def _measured(site: Site, seconds: float) -> tuple[float, ...]:
     time.sleep(_SETTLE)
-    process = site.plane.process
-    assert process is not None
     creating = iter(site.take(int(seconds * 2) + 10))
     looks = Timed(site.people.look)
     creates = Timed(lambda: site.people.create(next(creating)))
     before, counts = site.database.totals(), site.crowd.counts()
-    cpu, waited, began = cpu_of(process.pid), waited_of(process.pid), time.monotonic()
+    cpu, waited, began = site.planes.cpu(), site.planes.waited(), time.monotonic()
+    crowd = cpu_of(site.crowd.pid)
     looks.start()
     creates.start()
     scheduled = site.people.schedule(site.take(_SCHEDULED))
@@ -142,11 +149,10 @@ def _measured(site: Site, seconds: float) -> tuple[float, ...]:
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     took = time.monotonic() - began
     after, answered = site.database.totals(), between(counts, site.crowd.counts())
-    cores = (cpu_of(process.pid) - cpu) / took
-    receiver = site.plane.receiver_pid()
     return (
-        answered.progress / took, cores, (waited_of(process.pid) - waited) / took * 100,
-        most_memory_of(process.pid) / (1 << 20), pss_of(receiver) / (1 << 20),
+        answered.progress / took, (site.planes.cpu() - cpu) / took,
+        (site.planes.waited() - waited) / took * 100, site.planes.memory() / (1 << 20),
+        site.planes.receivers() / (1 << 20), (cpu_of(site.crowd.pid) - crowd) / took,
         (after.cpu - before.cpu) / took, site.database.memory() / (1 << 20),
         (after.transactions - before.transactions) / took, (after.statements - before.statements) / took,
         (after.wal - before.wal) / took / 1e6, *looks.end(), *creates.end(), slowest,

@@ -10,10 +10,11 @@ import pytest
 
 from rehost.agent import reporter
 from rehost.agent.control import ControlClient
-from rehost.agent.heart import Heart
+from rehost.agent.heart import LONGEST, SOONER, Heart
 from rehost.agent.reporter import Reporter
 from rehost.agent.survey.host import Host
 from rehost.agent.survey.systeminfo import UsageMeter
+from rehost.core.agentapi import ASSIGNMENT_WAIT
 from rehost.core.errors import SourceReadError
 from rehost.core.server import Inventory
 from tests.agent.builders import INVENTORY, PROGRESS
@@ -47,9 +48,14 @@ def heart(client: ControlClient, *inventories: Inventory | Exception) -> Heart:
     return Heart(client, collect, UsageMeter(Host()))
 
 
+def beat(beating: Heart) -> bool:
+    beating.collect()
+    return beating.beat()
+
+
 def test_a_heartbeat_tells_the_server_and_learns_its_rate(plane: Peer, client: ControlClient) -> None:
     beating = heart(client, INVENTORY)
-    assert beating.beat()
+    assert beat(beating)
     assert beating.rate == 7
     body = plane.asked[0].body
     assert body["inventory"]["hostname"] == "oak"
@@ -63,7 +69,7 @@ def test_a_disk_that_fails_is_told_with_the_last_good_inventory(
     caplog.set_level("INFO")
     broken = SourceReadError("/dev/sda cannot be read", "replace it")
     beating = heart(client, INVENTORY, broken, broken, INVENTORY)
-    assert [beating.beat() for _ in range(4)] == [True] * 4
+    assert [beat(beating) for _ in range(4)] == [True] * 4
     bodies = [asked.body for asked in plane.asked]
     assert [body["error_code"] for body in bodies] == ["", *["SourceDisk.ReadFailed"] * 2, ""]
     assert bodies[1]["error_msg"] == "/dev/sda cannot be read: replace it"
@@ -75,14 +81,15 @@ def test_without_any_inventory_there_is_no_heartbeat_but_a_line(
     plane: Peer, client: ControlClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     beating = heart(client, SourceReadError("/dev/sda cannot be read", "replace it"))
-    assert not beating.beat()
+    assert beating.collect() <= SOONER
+    assert beating.beat()
     assert plane.asked == []
     assert "/dev/sda cannot be read: replace it" in caplog.text
 
 
 def test_a_defect_in_the_inventory_is_told_too(plane: Peer, client: ControlClient) -> None:
     beating = heart(client, INVENTORY, KeyError("oops"))
-    assert [beating.beat(), beating.beat()] == [True, True]
+    assert [beat(beating), beat(beating)] == [True, True]
     assert plane.asked[1].body["error_code"] == "InternalError"
     assert "KeyError: 'oops'" in plane.asked[1].body["error_msg"]
 
@@ -92,17 +99,66 @@ def test_a_lost_control_plane_is_said_once(
 ) -> None:
     plane.answers[BEAT] = [(500, {}), (500, {}), (200, {"heartbeat_rate": 7})]
     beating = heart(client, *[INVENTORY] * 3)
-    assert [beating.beat() for _ in range(3)] == [False, False, True]
+    assert [beat(beating) for _ in range(3)] == [False, False, True]
     assert caplog.text.count("ERROR") == 1
 
 
-def test_heartbeats_come_at_the_rate(plane: Peer, client: ControlClient) -> None:
+def test_heartbeats_are_collected_at_the_rate(plane: Peer, client: ControlClient) -> None:
     plane.answers[BEAT] = [(200, {"heartbeat_rate": 1})]
     beating, stop = heart(client, *[INVENTORY] * 9), threading.Event()
+    beating.rate = 1.0  # else it is known after the first
     thread = threading.Thread(target=beating.loop, args=(stop,))
     thread.start()
-    plane.wait_for(BEAT, 3)
+    while len(plane.asked) < 3:
+        assert beating.beat()
+        assert beating.pause() <= LONGEST + 1
+        time.sleep(0.05)
     stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_heartbeat_is_told_once(plane: Peer, client: ControlClient) -> None:
+    beating = heart(client, INVENTORY)
+    assert beat(beating)
+    assert beating.beat()
+    assert len(plane.asked) == 1
+
+
+def test_one_that_was_not_taken_is_told_again_soon(plane: Peer, client: ControlClient) -> None:
+    plane.answers[BEAT] = [(500, {}), (200, {"heartbeat_rate": 7})]
+    beating = heart(client, INVENTORY)
+    assert not beat(beating)
+    assert beating.pause() == SOONER
+    assert beating.beat()
+    assert len(plane.asked) == 2
+
+
+def test_a_poll_between_two_heartbeats_leaves_room_for_none_more(client: ControlClient) -> None:
+    """And the control plane does not hold one for longer."""
+    beating = heart(client, INVENTORY)
+    assert beating.pause() <= 2  # the first is being collected
+    assert beat(beating)
+    assert 0.9 * LONGEST < beating.pause() <= ASSIGNMENT_WAIT
+
+
+def test_a_disk_that_hangs_holds_no_command_up(client: ControlClient) -> None:
+    """Polls go on meanwhile, and get longer, and there is no heartbeat of it."""
+    goes_on = threading.Event()
+
+    def collect() -> Inventory:
+        goes_on.wait(30)
+        return INVENTORY
+
+    beating, stop = Heart(client, collect, UsageMeter(Host())), threading.Event()
+    thread = threading.Thread(target=beating.loop, args=(stop,))
+    thread.start()
+    assert beating.beat()
+    assert beating.pause() <= 2
+    time.sleep(2.5)
+    assert 2 <= beating.pause() <= ASSIGNMENT_WAIT
+    stop.set()
+    goes_on.set()
     thread.join(10)
     assert not thread.is_alive()
 

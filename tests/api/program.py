@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from rehost.api import serving
-from rehost.api.app import create_app
+from rehost.api.app import App
 from rehost.api.services import Services
 from rehost.api.wakeups import Wakeups
 from rehost.flow.lifecycle import Lifecycle
@@ -51,7 +51,7 @@ def _main(records: str, point: str) -> None:
     services = Services(store, lifecycle, wakeups, lambda endpoint: "", lambda: Path("none"))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         print(listener.getsockname()[1], flush=True)
-        serving.server(create_app(services), wakeups).run(sockets=[listener])
+        serving.server(App(services), wakeups).run(sockets=[listener])
     store.close()
 
 

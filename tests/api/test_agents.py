@@ -132,6 +132,13 @@ def test_a_deleted_source_is_told_at_its_next_heartbeat(agent: Agent, world: Wor
     assert agent.ask("GET", "/v1/assignment?version=1&wait=0")[0] == 401
 
 
+def test_other_paths_and_methods_are_refused(agent: Agent) -> None:
+    assert agent.fetch("GET", "/v1/nothing")[0] == 404
+    assert agent.fetch("GET", "/v1/heartbeat")[0] == 405
+    assert agent.fetch("POST", "/install.sh", b"")[0] == 405
+    assert agent.fetch("HEAD", "/install.sh") == (200, b"")
+
+
 @pytest.mark.parametrize("credentials", ["", "s-1:00", "x", ":", "s-1:"])
 @pytest.mark.parametrize("path", ["/v1/heartbeat", "/v1/assignment", "/v1/progress", "/v1/result"])
 def test_no_identity_no_answer(world: World, port: int, credentials: str, path: str) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rehost.api import serving
-from rehost.api.app import create_app
+from rehost.api.app import App
 from rehost.api.services import Services
 from rehost.api.wakeups import Wakeups
 from rehost.core.agentapi import Register
@@ -137,7 +137,7 @@ def serving_on(
 ) -> Iterator[int]:
     """The port on 127.0.0.1 that the application answers on."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = serving.server(create_app(services), services.wakeups, certificate, key)
+    server = serving.server(App(services), services.wakeups, certificate, key)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -42,9 +42,10 @@ from tests.receive.site import Sender, chunks_of
 
 OLDER = "TEST_ENGINE_VERSION"  # in the environment: this is an older release, of this version of workflows
 RESYNC_AFTER = "TEST_RESYNC_AFTER"  # in the environment: minutes
+LEASED = "TEST_LEASE"  # in the environment: seconds of each of several hosts
 ROOT = Path(__file__).parents[2]
 SIZES = (2 << 20, 1 << 20)
-LEASE = 3.0  # seconds, of each of several hosts
+LEASE = 3.0  # seconds, where the environment has none
 MARK = 7  # the byte that a conversion writes
 POINTS = ("create_replica after", "seal after", "convert", "boot_check", "finish_image after")
 MORE_POINTS = (
@@ -147,7 +148,8 @@ def _main(data: Path, cache: Path, listen: str, point: str, database: str, volum
     config = ServeConfig(data, listen, "127.0.0.1:0", database=database, helper_cache=cache)
     if name:
         shared = Path(volumes) if volumes else None
-        config = replace(config, addresses=("127.0.0.1",), volumes=shared, name=name, lease=LEASE)
+        config = replace(config, addresses=("127.0.0.1",), volumes=shared, name=name)
+        config = replace(config, lease=float(os.environ.get(LEASED, LEASE)))
         config = replace(config, resync_after=float(os.environ.get(RESYNC_AFTER, 0)))
     if listen:
         serve(config, lambda serving: print(serving.endpoint, flush=True), machinery)

@@ -1,4 +1,4 @@
-"""The agent at work: a thread each for heartbeats, the long poll, the run, and its progress."""
+"""The agent at work: a thread each for inventory, the line to the control plane, the run, and progress."""
 
 import logging
 import threading
@@ -18,6 +18,7 @@ from rehost.agent.survey import machine
 from rehost.agent.survey.host import Host
 from rehost.agent.survey.systeminfo import UsageMeter
 from rehost.block.durable import sweep
+from rehost.core.agentapi import AssignmentAnswer
 from rehost.core.errors import AgentIdentityError, ClonedAgentError
 from rehost.core.server import Inventory
 
@@ -42,12 +43,12 @@ class Service:
         clients = {name: self._client(timeout) for name, timeout in _TIMEOUTS.items()}
         reporter = Reporter(clients["progress"])
         runner = Runner(self.state, clients["result"], reporter, self.carry_out)
-        heart = Heart(clients["heartbeat"], self.collect, UsageMeter(self.host))
+        heart = Heart(clients["line"], self.collect, UsageMeter(self.host))
         threads = [
             _thread("heartbeat", heart.loop, stop),
             _thread("progress", reporter.loop, stop),
             _thread("run", runner.loop, stop),
-            _thread("assignment", lambda stop: self._follow(clients["assignment"], runner, stop), stop),
+            _thread("line", lambda stop: self._follow(clients["line"], heart, runner, stop), stop),
         ]
         log.info(
             "rehost agent %s works for %s as %s", __version__, self.identity.endpoint, self.identity.source_id
@@ -64,11 +65,17 @@ class Service:
         own = self.identity
         return ControlClient(own.endpoint, own.ca, own.authorization, timeout, machine.boot(self.host))
 
-    def _follow(self, client: ControlClient, runner: Runner, stop: threading.Event) -> None:
+    def _follow(self, client: ControlClient, heart: Heart, runner: Runner, stop: threading.Event) -> None:
+        """Heartbeats and long polls take turns."""
         version = 0
+
+        def ask() -> AssignmentAnswer:
+            heart.beat()
+            return client.assignment(version, heart.pause())
+
         while not stop.is_set():
             try:
-                answer = persist(lambda: client.assignment(version), stop, "no commands")  # noqa: B023
+                answer = persist(ask, stop, "no commands")
             except RefusedError as error:
                 log.error("the control plane refuses this agent: %s", error)
                 if error.reported_code in (AgentIdentityError.code, ClonedAgentError.code):
@@ -84,7 +91,7 @@ class Service:
                 runner.want(assignment, answer.keep)
 
 
-_TIMEOUTS = {"heartbeat": 15.0, "assignment": 15.0, "result": 15.0, "progress": PROGRESS_TIMEOUT}
+_TIMEOUTS = {"line": 15.0, "result": 15.0, "progress": PROGRESS_TIMEOUT}
 
 
 def _thread(name: str, loop: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:

@@ -14,7 +14,6 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from rehost.api import arrival
 from rehost.api.agentidentity import Identities
@@ -60,20 +59,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Looks = Batches[str, None, dict[str, AssignmentAnswer]]
 
 
-def routes(services: Services) -> list[Route]:
+def endpoints(services: Services) -> dict[str, tuple[str, Endpoint]]:
+    """The method and what answers it, by path."""
     agents = Agents(services)
     files = AgentFiles(services)
     table: tuple[tuple[str, str, Endpoint], ...] = (
-        ("GET", "/install.sh", files.install_script),
-        ("GET", "/rehost-agent", files.agent),
-        ("GET", "/rehost-agent.sha256", files.checksum),
-        ("POST", "/v1/register", agents.register),
-        ("POST", "/v1/heartbeat", agents.heartbeat),
-        ("GET", "/v1/assignment", agents.assignment),
-        ("POST", "/v1/progress", agents.progress),
-        ("POST", "/v1/result", agents.result),
+        ("GET", "/agent/install.sh", files.install_script),
+        ("GET", "/agent/rehost-agent", files.agent),
+        ("GET", "/agent/rehost-agent.sha256", files.checksum),
+        ("POST", "/agent/v1/register", agents.register),
+        ("POST", "/agent/v1/heartbeat", agents.heartbeat),
+        ("GET", "/agent/v1/assignment", agents.assignment),
+        ("POST", "/agent/v1/progress", agents.progress),
+        ("POST", "/agent/v1/result", agents.result),
     )
-    return [Route(path, _answered(endpoint), methods=[method]) for method, path, endpoint in table]
+    return {path: (method, _answered(endpoint)) for method, path, endpoint in table}
 
 
 class Agents:

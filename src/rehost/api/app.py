@@ -1,15 +1,13 @@
 """The ASGI application: the SMC API on `/`, the agents' API under `/agent/`."""
 
 import anyio.to_thread
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from rehost.api import arrival, errors, gateway, rpc
-from rehost.api.agents import routes as agent_routes
+from rehost.api.agents import endpoints
 from rehost.api.errors import ApiError
 from rehost.api.gateway import Origin, Reply
 from rehost.api.services import Services
@@ -18,26 +16,36 @@ from rehost.core.errors import RequestTimeoutError
 METHODS = ("GET", "POST")
 
 
-def create_app(services: Services) -> Starlette:
-    app = Starlette(
-        routes=[Mount("/agent", routes=agent_routes(services)), Route("/{path:path}", Smc(services))]
-    )
-    app.add_middleware(OriginForm)
-    return app
+class App:
+    """Paths are looked up, not matched one after the other through layers of middleware: that was a third of
+    what ten thousand agents cost (docs/decisions/0027)."""
 
-
-class OriginForm:
-    """A request target in absolute form (http://host/?…), as it comes through a proxy, means its path."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, services: Services) -> None:
+        self._smc = Smc(services)
+        self._agents = endpoints(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if path.startswith(("http://", "https://")):
-            path = "/" + path.partition("://")[2].partition("/")[2]
-            scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(scope, receive, send)
+        scope = origin_form(scope)
+        agents = scope["path"].startswith("/agent/")
+        answer = await self._of_agents(HttpRequest(scope, receive)) if agents else self._smc
+        await answer(scope, receive, send)
+
+    async def _of_agents(self, request: HttpRequest) -> Response:
+        method, answer = self._agents.get(request.scope["path"], ("", None))
+        if answer is None:
+            return PlainTextResponse("Not Found", 404)
+        if request.method != method and (request.method, method) != ("HEAD", "GET"):
+            return PlainTextResponse("Method Not Allowed", 405, {"Allow": method})
+        return await answer(request)
+
+
+def origin_form(scope: Scope) -> Scope:
+    """A request target in absolute form (http://host/?…), as it comes through a proxy, means its path."""
+    path: str = scope["path"]
+    if not path.startswith(("http://", "https://")):
+        return scope
+    path = "/" + path.partition("://")[2].partition("/")[2]
+    return {**scope, "path": path, "raw_path": path.encode()}
 
 
 class Smc:

@@ -15,6 +15,10 @@ from rehost.api.wakeups import Wakeups
 _TOLD_EVERY = 60.0  # seconds
 BACKLOG = 4096  # connections that wait: all agents come at once after a restart
 _REST = 15  # seconds that a connection may rest between requests: agents that are slow keep theirs
+# What waits for an answer looks to Python's collector like what lives long, so that by its own measure it
+# went through all that there is again and again: with ten thousand agents for seconds each time, in which
+# nobody was answered (docs/benchmarks.md, many jobs).
+_COLLECTIONS = (100_000, 20, 100)
 _GRACE = 5  # seconds for requests under way at the end
 
 
@@ -59,11 +63,12 @@ class Server(uvicorn.Server):
         self._wakeups = wakeups
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Collections of garbage pass over what is there from the beginning to the end: with it a page of 50
-        rows took a tenth longer."""
+        """Collections of garbage are seldom, and pass over what is there from the beginning to the end: with
+        it a page of 50 rows took a tenth longer."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECTIONS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._wakeups.close()

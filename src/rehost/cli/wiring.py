@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from rehost.api.app import create_app
+from rehost.api.app import App
 from rehost.api.services import Services
 from rehost.api.serving import BACKLOG, server
 from rehost.api.throttling import Throttle
@@ -58,7 +58,7 @@ def _serve(
     dispatcher.start()
     stack.callback(dispatcher.close)
     wakeups = Wakeups(host.store.assignments.versions)
-    http = server(create_app(_services(config, keys, host, wakeups)), wakeups, keys.server_certificate,
+    http = server(App(_services(config, keys, host, wakeups)), wakeups, keys.server_certificate,
                   keys.server_key)  # fmt: skip
 
     def end(*_: object) -> None:

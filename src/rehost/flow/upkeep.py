@@ -144,8 +144,7 @@ class Upkeep:
         looks_at_all = self._ticks % LOOK_AT_ENGINE == 0
         self._ticks += 1
         if looks_at_all or new:
-            runs = self._store.runs.under_way(self._host)
-            self._keep_running([run for run in runs if looks_at_all or run.id in new])
+            self._keep_running(self._store.runs.under_way(self._host, None if looks_at_all else new))
 
     def _keep_running(self, runs: Iterable[Run]) -> None:
         """A running job has a workflow; one that ended without moving its job failed in an unforeseen way."""

@@ -1,6 +1,6 @@
 """Runs: the executions of a job. A start after a failure is a new generation of the same run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -36,6 +36,7 @@ _UNDER_WAY = (
     .join(jobs, IS_PRESENT)
     .where(jobs.c.status == sa.bindparam("running"), jobs.c.host == sa.bindparam("host"))
 )
+_SOME_UNDER_WAY = _UNDER_WAY.where(runs.c.id.in_(sa.bindparam("some", expanding=True)))
 
 
 class RunType(StrEnum):
@@ -124,10 +125,14 @@ class Runs:
                 found[row.job].append(_record(row))
         return {job_id: tuple(items) for job_id, items in found.items()}
 
-    def under_way(self, host: str) -> tuple[Run, ...]:
-        """The present runs of a host's jobs that run."""
+    def under_way(self, host: str, some: Collection[str] | None = None) -> tuple[Run, ...]:
+        """The present runs of a host's jobs that run; `some`: of these runs only."""
+        asked = {"host": host, "running": Status.RUNNING.value}
         with self._database.read() as connection:
-            rows = connection.execute(_UNDER_WAY, {"host": host, "running": Status.RUNNING.value})
+            if some is None:
+                rows = connection.execute(_UNDER_WAY, asked)
+            else:
+                rows = connection.execute(_SOME_UNDER_WAY, asked | {"some": list(some)})
             return tuple(map(_record, rows))
 
     def enter(self, run_id: str, stage: Stage) -> None:
