@@ -10,10 +10,11 @@ from rehost.agent.control import ControlClient, host_and_port
 from rehost.cli import datafolder
 from rehost.core.agentapi import Assignment, Result, RunReport
 from rehost.core.job import JobState
+from rehost.store.store import Store
 from rehost.wire import messages as m
 from rehost.wire.channel import Channel
 from rehost.wire.tls import client_context, connect
-from tests.cli.serving import ControlPlane
+from tests.cli.serving import ControlPlane, until
 from tests.receive.site import Sender
 
 
@@ -22,12 +23,19 @@ def finish(plane: ControlPlane, jobs: Sequence[tuple[str, str]]) -> float:
     began = time.monotonic()
     with closing(datafolder.open_store(plane.data)) as store:
         for source, _ in jobs:
-            assignment = store.assignments.get(source)[1]
-            assert assignment is not None
+            assignment = _assignment(store, source)
             _tell(plane, source, assignment, _copy(plane, assignment))
     for _, job in jobs:
         plane.until_state(job, JobState.FINISHED)
     return time.monotonic() - began
+
+
+def _assignment(store: Store, source: str) -> Assignment:
+    """A job that was just started has it in a moment, at another host after its next tick."""
+    until(lambda: store.assignments.get(source)[1] is not None, f"{source} has an assignment")
+    found = store.assignments.get(source)[1]
+    assert found is not None
+    return found
 
 
 def _copy(plane: ControlPlane, assignment: Assignment) -> tuple[bytes, ...]:

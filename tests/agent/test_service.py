@@ -139,6 +139,23 @@ def test_heartbeats_reach_the_control_plane(
     assert servers.get(own.source_id).state is ServerState.AVAILABLE
 
 
+def test_an_idle_agent_has_one_connection(plane: Plane, tmp_path: Path, start: Callable[..., Agent]) -> None:
+    """Heartbeats go on it, too: the control plane holds one for each of ten thousand agents."""
+    own = register(plane, tmp_path / "state", plane.code())
+    start(own, until_stopped)
+    until(lambda: plane.world.store.servers.get(own.source_id).system_info)
+    until(lambda: connections_to(plane) == 1)
+    time.sleep(0.5)  # it polls
+    assert connections_to(plane) == 1
+
+
+def connections_to(plane: Plane) -> int:
+    """Those that are established."""
+    port = f":{int(plane.url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
+
+
 def test_an_assignment_is_begun_within_two_seconds_and_withdrawn_as_soon(
     plane: Plane, tmp_path: Path, start: Callable[..., Agent]
 ) -> None:

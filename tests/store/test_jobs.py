@@ -195,6 +195,13 @@ def test_after_a_run_that_ended_comes_another_one(store: Store, register) -> Non
     assert [r.number for r in store.runs.of_jobs([job])[job]] == [1, 2]
 
 
+def test_of_the_runs_under_way_some_can_be_asked_for(store: Store, register) -> None:
+    runs = [syncing(store, register(letter).id)[1] for letter in "abc"]
+    assert {run.id for run in store.runs.under_way("")} == set(runs)
+    assert {run.id for run in store.runs.under_way("", runs[1:])} == set(runs[1:])
+    assert store.runs.under_way("", ()) == store.runs.under_way("another host", runs) == ()
+
+
 def test_a_job_that_is_reported_on_from_the_past_stays(store: Store, register) -> None:
     job, run = syncing(store, register().id)
     store.jobs.report(job, run, JobState.SYNCING, "now")
