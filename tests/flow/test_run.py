@@ -113,12 +113,17 @@ def test_only_the_newest_images_of_an_incremental_job_are_kept(world: World) -> 
     assert world.driver.layers(job_id) == 2
 
 
-def test_what_was_in_use_is_said_once_and_goes_when_it_is_free(world: World) -> None:
+@pytest.mark.parametrize("over", [False, True])
+def test_what_was_in_use_is_said_once_and_goes_when_it_is_free(world: World, over: bool) -> None:
+    """Of a job that is over too: its cut over was the last time that anything of it ran."""
     source, job_id, run = world.started(run_once=False, frequency=12, max_images=1)
     world.copied(source, run)
     oldest = world.until(job_id, JobState.WAITING).image_id
     world.driver.busy.add(oldest)
     (newer,) = runs_again(world, source, job_id, 1)
+    if over:
+        world.lifecycle.cut_over(job_id, "tester", sync=False)
+        world.until(job_id, JobState.FINISHED)
     for _ in range(2 * LOOK_AT_ENGINE):
         world.upkeep.tick()
     what = [event.what for event in world.store.events.of(job_id)]

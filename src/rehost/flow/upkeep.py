@@ -32,7 +32,7 @@ from rehost.store.transition import Job
 
 TICK = 2.0  # seconds
 LOOK_AT_ENGINE = 15  # ticks between two looks at the workflows of all running jobs
-LOOK_AT_LAYERS = 15  # ticks between two looks at each waiting job's images and layers
+LOOK_AT_LAYERS = 15  # ticks between two looks at each resting job's images and layers
 ACTOR = "rehost"
 
 _log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Upkeep:
         looks = self._tidied % LOOK_AT_LAYERS == 0
         self._tidied += 1
         if looks:
-            self._each(jobs.in_states(JobState.WAITING, hosts=[self._host]), self._retain)
+            self._each(jobs.with_images(self._host), self._retain)
         never_started = [""] if self._leads() else []
         self._each(jobs.in_states(JobState.DELETING, hosts=[self._host, *never_started]), self._release)
         if looks:

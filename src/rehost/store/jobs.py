@@ -112,6 +112,13 @@ class Jobs:
         with self._database.read() as connection:
             return tuple(map(transition.record, connection.execute(query.order_by(jobs.c.created))))
 
+    def with_images(self, host: str) -> tuple[Job, ...]:
+        """A host's jobs that keep so many images and rest: what was in use at the end of their last run has
+        still to go."""
+        periodic = sa.and_(jobs.c.run_once.is_(False), jobs.c.max_images.is_not(None))
+        rest = (JobState.WAITING, JobState.FINISHED, JobState.EXPIRED)
+        return self._in_states(rest, periodic, jobs.c.host == host)
+
     def of_source(self, source_id: str) -> tuple[Job, ...]:
         query = sa.select(jobs).where(jobs.c.source_id == source_id).order_by(jobs.c.created)
         with self._database.read() as connection:
