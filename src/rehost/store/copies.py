@@ -105,7 +105,7 @@ _UNDER_WAY = (
     sa.select(
         jobs.c.id, jobs.c.source_id, jobs.c.status_info, runs.c.id.label("run"), runs.c.generation,
         runs.c.result.is_not(None).label("ended"), source_servers.c.heartbeat,
-        offline(sa.bindparam("now", type_=sa.Float)).label("offline"),
+        offline.label("offline"),
         sa.type_coerce(source_servers.c.assignment, Json(_Leave)).label("leave"),
     )
     .select_from(jobs.join(runs, IS_PRESENT).join(source_servers, source_servers.c.id == jobs.c.source_id))

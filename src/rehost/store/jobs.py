@@ -176,7 +176,7 @@ def _grounds() -> sa.Select[Any]:
     mine = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.account == account)
     return sa.select(
         source_servers.c.account,
-        serverrow.state(sa.bindparam("now", type_=sa.Float)).label("state"),
+        serverrow.state.label("state"),
         other.scalar_subquery().label("other"),
         named.scalar_subquery().label("named"),
         mine.scalar_subquery().label("mine"),

@@ -18,8 +18,6 @@ from rehost.store.tags import Tag
 HEARTBEAT_RATE = 30  # seconds; what a new source server is told
 MISSED_HEARTBEATS = 3  # in a row, before a source server counts as offline
 
-Moment = float | sa.ColumnElement[float]
-
 _table = source_servers.c
 _other = source_servers.alias("other").c
 
@@ -68,42 +66,40 @@ def read(connection: sa.Connection, server_id: str, now: float) -> SourceServer:
     return record(row)
 
 
-def offline(now: Moment) -> sa.ColumnElement[bool]:
-    """Of a row of `source_servers`."""
-    return _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < now
+def _param(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.String)
 
 
-def state(now: Moment) -> sa.ColumnElement[str]:
-    """The one rule of a source server's state, in SQL so that listings can filter by it."""
-    running = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
-    return sa.case(
-        (_table.deleting, ServerState.DELETING.value),
-        (sa.or_(offline(now), _table.error_code != ""), ServerState.UNAVAILABLE.value),
-        (running, ServerState.IN_USE.value),
-        else_=ServerState.AVAILABLE.value,
-    )
+_ACCOUNT, _NOW = _param("account"), sa.bindparam("now", type_=sa.Float)  # what statements leave open
+
+offline = _table.heartbeat + MISSED_HEARTBEATS * _table.heartbeat_rate < _NOW
+"""Of a row of `source_servers`."""
+
+_RUNNING = sa.exists().where(jobs.c.source_id == _table.id, jobs.c.status == Status.RUNNING.value)
+state = sa.case(
+    (_table.deleting, ServerState.DELETING.value),
+    (sa.or_(offline, _table.error_code != ""), ServerState.UNAVAILABLE.value),
+    (_RUNNING, ServerState.IN_USE.value),
+    else_=ServerState.AVAILABLE.value,
+)
+"""The one rule of a source server's state, in SQL so that listings can filter by it."""
 
 
-def _select(now: Moment) -> sa.Select[Any]:
+def _select() -> sa.Select[Any]:
     """The columns are the fields of SourceServer in their order."""
     newest = sa.select(jobs.c.id).where(jobs.c.source_id == _table.id)
     newest = newest.order_by(jobs.c.created.desc(), jobs.c.id).limit(1)
     columns: dict[str, sa.ColumnElement[Any]] = {
         **dict(_table.items()),
         "job_id": sa.func.coalesce(newest.scalar_subquery(), "").label("job_id"),
-        "state": state(now).label("state"),
-        "offline": offline(now).label("offline"),
+        "state": state.label("state"),
+        "offline": offline.label("offline"),
     }
     return sa.select(*(columns[field.name] for field in fields(SourceServer)))
 
 
-def _param(name: str) -> sa.BindParameter[str]:
-    return sa.bindparam(name, type_=sa.String)
-
-
 # Built once: to build them takes longer than to execute them.
-_NOW = sa.bindparam("now", type_=sa.Float)
-_ALL = _select(_NOW)
+_ALL = _select()
 _ONE = _ALL.where(_table.id == sa.bindparam("server_id"))
 
 
@@ -111,13 +107,12 @@ _ONE = _ALL.where(_table.id == sa.bindparam("server_id"))
 def pages(given: frozenset[str], wanted: str) -> Pages:
     """Newest first: an account's source servers in the `wanted` state, in any if that is empty, that meet the
     `given` conditions of ServerFilter, tags excepted. It leaves `account`, `now` and these open."""
-    mine = _mine(_param("account"), wanted, _NOW)
-    query = _ALL.where(*mine, *(_CONDITIONS[name] for name in _CONDITIONS if name in given))
+    query = _ALL.where(*_mine(wanted), *(_CONDITIONS[name] for name in _CONDITIONS if name in given))
     query = query.order_by(_table.created.desc(), _table.id.desc())
     return Pages(query, None if given else all_of(source_servers))
 
 
-def _mine(account: sa.ColumnElement[str], wanted: str, now: Moment) -> list[sa.ColumnElement[bool]]:
+def _mine(wanted: str) -> list[sa.ColumnElement[bool]]:
     """An account's source servers, all or those in a state.
 
     Where few are in a state they are looked up by an index, and only these are held against the rule.
@@ -125,11 +120,11 @@ def _mine(account: sa.ColumnElement[str], wanted: str, now: Moment) -> list[sa.C
     All that are Available have to be counted.
     """
     if not wanted:
-        return [_table.account == account]
+        return [_table.account == _ACCOUNT]
     running = sa.select(jobs.c.source_id).where(
-        jobs.c.account == account, jobs.c.status == Status.RUNNING.value
+        jobs.c.account == _ACCOUNT, jobs.c.status == Status.RUNNING.value
     )
-    latest = now - MISSED_HEARTBEATS * HEARTBEAT_RATE  # no source server is told to come more often
+    latest = _NOW - MISSED_HEARTBEATS * HEARTBEAT_RATE  # no source server is told to come more often
     few = {
         ServerState.DELETING.value: (sa.select(_other.id).where(_other.deleting),),
         ServerState.IN_USE.value: (running,),
@@ -139,9 +134,9 @@ def _mine(account: sa.ColumnElement[str], wanted: str, now: Moment) -> list[sa.C
         ),
     }
     if wanted not in few:
-        return [_table.account == account, state(now) == wanted]
-    mine = _table.account.concat("") == account  # not by the account's index: it has all of its sources
-    return [mine, state(now) == wanted, _table.id.in_(sa.union(*few[wanted]))]
+        return [_table.account == _ACCOUNT, state == wanted]
+    mine = _table.account.concat("") == _ACCOUNT  # not by the account's index: it has all of its sources
+    return [mine, state == wanted, _table.id.in_(sa.union(*few[wanted]))]
 
 
 _CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
