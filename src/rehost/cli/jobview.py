@@ -9,11 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rehost.core.job import OVER, Status
 from rehost.core.units import bytes_text, rate_text
 from rehost.store.status import WAITS_FOR_ROOM
 
-_OVER = frozenset({"Finished", "Expired", "Deleting"})
-_ENDED = _OVER | {"InError", "Stopped", "Waiting"}
+_ENDED = OVER | {Status.IN_ERROR, Status.STOPPED, Status.WAITING}
 
 Job = Mapping[str, Any]  # as DescribeReplicationJobs answers it
 
@@ -54,7 +54,7 @@ def doing(job: Job) -> str:
 
 def periodic(job: Job) -> str:
     """When a job runs again and what it keeps; empty for one that runs once, or is over."""
-    if job.get("RunOnce", True) or job["Status"] in _OVER:
+    if job.get("RunOnce", True) or job["Status"] in OVER:
         return ""
     return f"{job['Frequency']} h after each run; the newest {job['MaxNumberOfImageToKeep']} images are kept"
 
@@ -62,7 +62,7 @@ def periodic(job: Job) -> str:
 def times(job: Job) -> dict[str, str]:
     """When a job that has not begun starts by itself, and when one that is not over expires."""
     begins = job.get("ScheduledStartTime") if job["Status"] == "Ready" else None
-    expires = None if job["Status"] in _OVER else job.get("ValidTime")
+    expires = None if job["Status"] in OVER else job.get("ValidTime")
     return {name: when for name, when in (("starts", begins), ("valid until", expires)) if when}
 
 

@@ -26,7 +26,7 @@ from rehost.flow.ticker import Ticker
 from rehost.store.copies import Copy
 from rehost.store.images import ImageState
 from rehost.store.runs import Run, RunType
-from rehost.store.status import WAITS_FOR_ROOM, error_info, offline_info, phase_info
+from rehost.store.status import error_info, offline_info
 from rehost.store.store import Store
 from rehost.store.transition import Job
 
@@ -194,8 +194,7 @@ class Upkeep:
         try:
             return begin_or_wait(self._store, job.id, kind, ACTOR, why)
         except NoHostError as nobody:
-            if job.status_info != phase_info(WAITS_FOR_ROOM, nobody.what):
-                self._store.room.want(job.id, kind, ACTOR, nobody.what)
+            self._store.room.keep_wanting(job, kind, ACTOR, nobody.what)
             return None
 
     def _expire(self, job: Job) -> None:

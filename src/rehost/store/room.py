@@ -48,6 +48,11 @@ class Room:
             said = jobs.update().where(rests, jobs.c.wanted.is_not(None))
             connection.execute(said.values(status_info=phase_info(WAITS_FOR_ROOM, why)))
 
+    def keep_wanting(self, job: Job, kind: str, actor: str, why: str) -> None:
+        """For those that look again and again: nothing is written as long as the reason is the same."""
+        if job.status_info != phase_info(WAITS_FOR_ROOM, why):
+            self.want(job.id, kind, actor, why)
+
     def withdraw(self, job_id: str, actor: str) -> bool:
         """A start that waits is not wanted any more, nor what is due by schedule; False if none waits."""
         with self._database.write() as connection:
@@ -71,8 +76,8 @@ class Room:
             wanted = [transition.record(row) for row in connection.execute(query)]
         for job in wanted:
             why = found[job.id]
-            if why and job.status_info != phase_info(WAITS_FOR_ROOM, why):
-                self.want(job.id, job.wanted_type, "", why)
+            if why:
+                self.keep_wanting(job, job.wanted_type, "", why)
         return tuple(job for job in wanted if not found[job.id])
 
     def _waiting(self, connection: sa.Connection, clock: float) -> list[Claim]:

@@ -2,20 +2,21 @@
 
 import sqlalchemy as sa
 
-from rehost.core.job import Status
+from rehost.core.job import JobState
 from rehost.store.schema import jobs
+from rehost.store.transition import is_in
 
 HOUR = 3600.0
 
 
 def first_is_due(now: float) -> sa.ColumnElement[bool]:
     """Of a row of `jobs`."""
-    return sa.and_(jobs.c.status == Status.READY.value, jobs.c.scheduled_start <= now)
+    return sa.and_(is_in(JobState.READY), jobs.c.scheduled_start <= now)
 
 
 def next_is_due(now: float) -> sa.ColumnElement[bool]:
     """Of a row of `jobs`."""
-    return sa.and_(jobs.c.status == Status.WAITING.value, jobs.c.ended + jobs.c.frequency * HOUR <= now)
+    return sa.and_(is_in(JobState.WAITING), jobs.c.ended + jobs.c.frequency * HOUR <= now)
 
 
 def pass_over(connection: sa.Connection, job_id: str, now: float) -> None:
